@@ -1,0 +1,101 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specs that modules share. No option that can be updated has a default, but for ``enabled`` of a listener."""
+
+from __future__ import annotations
+
+import typing as t
+
+Spec = t.Dict[str, t.Dict[str, t.Any]]
+
+CONNECTION: Spec = {
+    "access_key_id": {"type": "str", "no_log": False},
+    "access_key_secret": {"type": "str", "no_log": True},
+    "security_token": {"type": "str", "no_log": True},
+    "profile": {"type": "str"},
+    "ecs_ram_role": {"type": "str"},
+    "region": {"type": "str", "required": True},
+    "slb_endpoint": {"type": "str"},
+    "ecs_endpoint": {"type": "str"},
+    "timeout": {"type": "float", "default": 300.0},
+}
+
+HEALTH_CHECK: Spec = {
+    "enabled": {"type": "bool"},
+    "type": {"type": "str", "choices": ["tcp", "http"]},
+    "connect_port": {"type": "int"},
+    "timeout": {"type": "int"},
+    "interval": {"type": "int"},
+    "healthy_threshold": {"type": "int"},
+    "unhealthy_threshold": {"type": "int"},
+    "domain": {"type": "str"},
+    "uri": {"type": "str"},
+    "http_codes": {"type": "list", "elements": "str", "choices": ["http_2xx", "http_3xx", "http_4xx", "http_5xx"]},
+}
+
+LISTENER: Spec = {
+    "port": {"type": "int", "required": True},
+    "protocol": {"type": "str", "choices": ["tcp"], "required": True},
+    "server_group": {"type": "str"},
+    "backend_port": {"type": "int"},
+    "scheduler": {"type": "str", "choices": ["wrr", "rr", "sch", "tch"]},
+    "bandwidth": {"type": "int"},
+    "persistence_timeout": {"type": "int"},
+    "established_timeout": {"type": "int"},
+    "connection_drain": {"type": "bool"},
+    "connection_drain_timeout": {"type": "int"},
+    "proxy_protocol_v2": {"type": "bool"},
+    "description": {"type": "str"},
+    "health_check": {"type": "dict", "options": HEALTH_CHECK},
+    "enabled": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+BACKEND: Spec = {
+    "server_id": {"type": "str"},
+    "private_ip": {"type": "str"},
+    "port": {"type": "int", "required": True},
+    "weight": {"type": "int"},
+    "description": {"type": "str"},
+}
+
+SERVER_GROUP: Spec = {
+    "name": {"type": "str", "required": True},
+    "backends": {"type": "list", "elements": "dict", "options": BACKEND},
+    "purge": {"type": "str", "choices": ["none", "owned", "all"], "default": "owned"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+LOAD_BALANCER: Spec = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "address_type": {"type": "str", "choices": ["intranet", "internet"]},
+    "vpc_id": {"type": "str"},
+    "vswitch_id": {"type": "str"},
+    "address": {"type": "str"},
+    "master_zone_id": {"type": "str"},
+    "slave_zone_id": {"type": "str"},
+    "resource_group_id": {"type": "str"},
+    "bandwidth": {"type": "int"},
+    "internet_charge_type": {"type": "str", "choices": ["paybytraffic", "paybybandwidth"]},
+    "instance_charge_type": {"type": "str", "choices": ["PayByCLCU", "PayBySpec"]},
+    "delete_protection": {"type": "bool"},
+    "tags": {"type": "dict"},
+}
+
+FRONT_END: Spec = {
+    "name": {"type": "str", "required": True},
+    "load_balancer": {"type": "dict", "options": LOAD_BALANCER},
+    "server_groups": {"type": "list", "elements": "dict", "options": SERVER_GROUP},
+    "listeners": {"type": "list", "elements": "dict", "options": LISTENER},
+    "allow_public": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+#: What the modules of one part have beside the options of that part.
+PART_OF: Spec = {
+    "load_balancer": {"type": "str", "required": True},
+    "owner": {"type": "str"},
+}

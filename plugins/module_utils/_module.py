@@ -1,0 +1,104 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Between AnsibleModule and the engine. The only place where results, diffs and failures are formed."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+from ._argspec import CONNECTION, Spec
+from ._slb import view
+from ._slb.client import Client, Settings
+from ._slb.document import FrontEnd
+from ._slb.errors import ApiError, SdkMissing, SlbError
+from ._slb.plan import CloudState
+from ._slb.reconcile import reconcile
+
+REGION_VARIABLES = ("ALIBABA_CLOUD_REGION", "ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID")
+FALLBACKS = {"region": REGION_VARIABLES, "slb_endpoint": ("SLB_ENDPOINT",), "ecs_endpoint": ("ECS_ENDPOINT",)}
+#: A result of one part: how it is called, and how it is taken out of the state.
+Part = t.Tuple[str, t.Callable[[FrontEnd, CloudState], t.Any]]
+
+
+def argument_spec(*specs: Spec) -> Spec:
+    """The options of a module: its own and those of every connection to the cloud."""
+    merged: Spec = {key: dict(option) for spec in (*specs, CONNECTION) for key, option in spec.items()}
+    for option, variables in FALLBACKS.items():
+        merged[option]["fallback"] = (env_fallback, list(variables))
+    return merged
+
+
+def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd], part: Part) -> None:
+    """Make, change or remove what the module's options say, and end the module with the result."""
+    name, take = part
+
+    def work(client: Client) -> dict[str, t.Any]:
+        wanted = document(module.params)
+        outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
+        return {
+            "changed": outcome.plan.changed,
+            name: take(wanted, outcome.after),
+            "steps": [step.to_result() for step in outcome.plan.steps],
+            "kept": list(outcome.plan.kept),
+            "api_calls": {"reads": outcome.reads, "writes": outcome.writes},
+            "diff": {"before": view.difference(wanted, outcome.before), "after": view.difference(wanted, outcome.after)},
+        }
+
+    _finish(module, work)
+
+
+def inform(module: AnsibleModule, read: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:
+    """Read from the cloud, and end the module with what was found."""
+    _finish(module, lambda client: {"changed": False, **read(client, module.params)})
+
+
+def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]]) -> None:
+    result: dict[str, t.Any] = {}
+    try:
+        result = work(Client(settings(module.params)))
+    except SdkMissing as error:
+        module.fail_json(msg=missing_required_lib(error.library), exception=error.trace)
+    except ApiError as error:
+        module.fail_json(msg=sentence(error), error=error.to_result())
+    except SlbError as error:
+        module.fail_json(msg=f"{error}.")
+    for kept in result.get("kept", ()):
+        module.warn(f"{kept}.")
+    module.exit_json(**result)
+
+
+def settings(params: t.Mapping[str, t.Any]) -> Settings:
+    """Where and as whom to call, from a module's options."""
+    names = {field.name for field in dataclasses.fields(Settings)}
+    return Settings(**{key: value for key, value in params.items() if key in names and value is not None})
+
+
+#: What a user can do about codes that everybody meets.
+ADVICE = {
+    "SignatureDoesNotMatch": "the access key's secret is wrong; check access_key_secret or ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "InvalidAccessKeyId.NotFound": "the access key's id is not known; check access_key_id or ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "InvalidAccessKeyId.Inactive": "the access key is switched off; switch it on or take another one",
+    "InvalidTimeStamp.Expired": "the clock of this machine is off by more than 15 minutes; set it",
+    "Forbidden.RAM": "the access key may not do this; give its RAM user or role a policy that allows it",
+}
+
+
+def sentence(error: ApiError) -> str:
+    """One sentence for an error of the API. The server's text is left out where it tells no more than the advice."""
+    if error.code in ADVICE:
+        return f"The cloud refused {error.operation} ({error.code}): {ADVICE[error.code]}."
+    if error.code is None:
+        return f"{error.message}."
+    return f"The cloud refused {error.operation} ({error.code}): {error.message.rstrip('.')}."
+
+
+def part_of_load_balancer(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The head of a document that is about a part of a load balancer, which is given by id or by name."""
+    value = params["load_balancer"]
+    return {"name": params.get("owner") or value, "load_balancer": {"id" if value.startswith("lb-") else "name": value}}

@@ -1,0 +1,326 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The document of a front end: what a user asks for, and what the cloud has, in one shape.
+
+None always means "not given": leave it as it is. Both sides are normalised to these classes before they are compared.
+Pure: no network, no clock, no Ansible.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+import typing as t
+
+from .errors import DocumentError
+
+#: The mark of the owner: a tag's key on instances, groups and listeners, a prefix in a backend's description.
+OWNER_TAG = "clusterfront:owner"
+OWNER_PREFIX = "clusterfront:"
+DESCRIPTION_LIMIT = 80
+#: What the API takes in one Add, Remove or Set call of backends.
+BACKENDS_PER_CALL = 20
+
+NAME = re.compile(r"[A-Za-z\u4e00-\u9fff][\w\u4e00-\u9fff./-]{0,79}")
+OWNER = re.compile(r"[A-Za-z0-9\u4e00-\u9fff][\w\u4e00-\u9fff./-]{0,39}")
+
+RANGES: dict[str, tuple[int, int]] = {
+    "port": (1, 65535),
+    "backend_port": (1, 65535),
+    "weight": (0, 100),
+    "persistence_timeout": (0, 3600),
+    "established_timeout": (10, 900),
+    "connection_drain_timeout": (10, 900),
+    "health_check.connect_port": (1, 65535),
+    "health_check.timeout": (1, 300),
+    "health_check.interval": (1, 50),
+    "health_check.healthy_threshold": (2, 10),
+    "health_check.unhealthy_threshold": (2, 10),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadBalancer:
+    """An SLB instance. Identified by id, else by its name."""
+
+    id: str | None = None
+    name: str | None = None
+    address_type: str | None = None
+    vpc_id: str | None = None
+    vswitch_id: str | None = None
+    address: str | None = None
+    master_zone_id: str | None = None
+    slave_zone_id: str | None = None
+    resource_group_id: str | None = None
+    bandwidth: int | None = None
+    internet_charge_type: str | None = None
+    instance_charge_type: str | None = None
+    delete_protection: bool | None = None
+    tags: t.Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """A server in a group: an ECS instance by its id, or by a private IP that leads to one."""
+
+    port: int
+    server_id: str | None = None
+    private_ip: str | None = None
+    weight: int | None = None
+    description: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How a sentence names it."""
+        return f"{self.private_ip or self.server_id}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerGroup:
+    """A vServer group. ``backends`` is the whole list under ``purge``."""
+
+    name: str
+    backends: tuple[Backend, ...] | None = None
+    purge: str = "owned"
+    state: str = "present"
+
+    @property
+    def symbol(self) -> str:
+        return f"server_group:{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class HealthCheck:
+    """How the cloud checks the backends of a listener. Times in seconds."""
+
+    enabled: bool | None = None
+    type: str | None = None
+    connect_port: int | None = None
+    timeout: int | None = None
+    interval: int | None = None
+    healthy_threshold: int | None = None
+    unhealthy_threshold: int | None = None
+    domain: str | None = None
+    uri: str | None = None
+    http_codes: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Listener:
+    """A listener. Times in seconds; bandwidth in Mbit/s, -1 for no limit."""
+
+    port: int
+    protocol: str
+    server_group: str | None = None
+    backend_port: int | None = None
+    scheduler: str | None = None
+    bandwidth: int | None = None
+    persistence_timeout: int | None = None
+    established_timeout: int | None = None
+    connection_drain: bool | None = None
+    connection_drain_timeout: int | None = None
+    proxy_protocol_v2: bool | None = None
+    description: str | None = None
+    health_check: HealthCheck = HealthCheck()
+    enabled: bool | None = True
+    state: str = "present"
+
+    @property
+    def symbol(self) -> str:
+        return f"listener:{self.protocol}/{self.port}"
+
+
+@dataclasses.dataclass(frozen=True)
+class FrontEnd:
+    """The whole document. ``owner`` marks what is ours on the cloud."""
+
+    owner: str
+    load_balancer: LoadBalancer
+    server_groups: tuple[ServerGroup, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    state: str = "present"
+    allow_public: bool = False
+    #: The load balancer has to exist already: a module that manages only a part of it.
+    load_balancer_exists: bool = False
+
+
+def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
+    """Make the document from a module's options and check it.
+
+    Raises DocumentError with one sentence that names the option, the value and what would be right.
+    """
+    document = FrontEnd(
+        owner=options["name"],
+        load_balancer=_given(LoadBalancer, options.get("load_balancer") or {}),
+        server_groups=tuple(server_group(group) for group in options.get("server_groups") or ()),
+        listeners=tuple(listener(entry) for entry in options.get("listeners") or ()),
+        state=options.get("state") or "present",
+        allow_public=bool(options.get("allow_public")),
+    )
+    if document.load_balancer.id is None and document.load_balancer.name is None:
+        document = dataclasses.replace(
+            document, load_balancer=dataclasses.replace(document.load_balancer, name=document.owner)
+        )
+    check(document)
+    return document
+
+
+def partial(options: t.Mapping[str, t.Any]) -> FrontEnd:
+    """The document of a module that manages a part of a load balancer, which has to exist already."""
+    return dataclasses.replace(front_end(options), load_balancer_exists=True)
+
+
+def server_group(options: t.Mapping[str, t.Any]) -> ServerGroup:
+    """A group from its options."""
+    backends = options.get("backends")
+    group = _given(ServerGroup, {key: value for key, value in options.items() if key != "backends"})
+    if backends is None:
+        return group
+    return dataclasses.replace(group, backends=tuple(_given(Backend, entry) for entry in backends))
+
+
+def listener(options: t.Mapping[str, t.Any]) -> Listener:
+    """A listener from its options."""
+    health_check = dict(options.get("health_check") or {})
+    if health_check.get("http_codes") is not None:
+        health_check["http_codes"] = tuple(sorted(health_check["http_codes"]))
+    entry = _given(Listener, {key: value for key, value in options.items() if key != "health_check"})
+    return dataclasses.replace(entry, health_check=_given(HealthCheck, health_check))
+
+
+T = t.TypeVar("T")
+
+
+def _given(kind: type[T], options: t.Mapping[str, t.Any]) -> T:
+    """An object of a kind from the options that are given; others are none of its business."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in options.items() if key in names and value is not None})
+
+
+def merged(desired: T, current: T) -> T:
+    """The desired object, with everything that it does not say taken from the current one."""
+    changes = {
+        field.name: _merged_value(getattr(desired, field.name), getattr(current, field.name))
+        for field in dataclasses.fields(desired)  # type: ignore[arg-type]
+    }
+    return dataclasses.replace(desired, **changes)  # type: ignore[type-var]
+
+
+def _merged_value(desired: t.Any, current: t.Any) -> t.Any:
+    if dataclasses.is_dataclass(desired) and dataclasses.is_dataclass(current):
+        return merged(desired, current)
+    return current if desired is None else desired
+
+
+def differences(desired: t.Any, current: t.Any, prefix: str = "") -> list[tuple[str, t.Any, t.Any]]:
+    """(option, current value, desired value) of every given option that the current object does not have."""
+    found: list[tuple[str, t.Any, t.Any]] = []
+    for field in dataclasses.fields(desired):
+        wanted, has = getattr(desired, field.name), getattr(current, field.name)
+        if dataclasses.is_dataclass(wanted):
+            found.extend(differences(wanted, has, f"{prefix}{field.name}."))
+        elif wanted is not None and wanted != has:
+            found.append((prefix + field.name, has, wanted))
+    return found
+
+
+def marked(owner: str, text: str | None) -> str:
+    """A backend's description on the cloud: the owner's mark and, after a blank, the user's own text."""
+    return f"{OWNER_PREFIX}{owner} {text}" if text else f"{OWNER_PREFIX}{owner}"
+
+
+def unmarked(description: str | None) -> tuple[str | None, str]:
+    """The owner (None: somebody else's) and the user's own text of a backend's description."""
+    if not description or not description.startswith(OWNER_PREFIX):
+        return None, description or ""
+    owner, dummy, text = description[len(OWNER_PREFIX):].partition(" ")
+    return owner, text
+
+
+def check(document: FrontEnd) -> None:
+    """Refuse what can never work, before anything is asked of the cloud."""
+    if not OWNER.fullmatch(document.owner):
+        raise DocumentError(
+            f"name is '{document.owner}', but it has to be 1 to 40 letters, digits, '-', '.', '_' or '/',"
+            " for it marks what this front end owns"
+        )
+    _check_load_balancer(document.load_balancer)
+    _unique("server_groups", [group.name for group in document.server_groups], "name")
+    _unique("listeners", [entry.symbol.partition(":")[2] for entry in document.listeners], "protocol and port")
+    for group in document.server_groups:
+        _check_server_group(group, document.owner)
+    for entry in document.listeners:
+        _check_listener(entry)
+
+
+def _unique(option: str, values: t.Sequence[str], what: str) -> None:
+    double = sorted({value for value in values if values.count(value) > 1})
+    if double:
+        raise DocumentError(f"{option} has {double[0]} more than once; every {what} may be there once")
+
+
+def _check_load_balancer(desired: LoadBalancer) -> None:
+    if desired.name is not None and not NAME.fullmatch(desired.name):
+        raise DocumentError(
+            f"load_balancer.name is '{desired.name}', but it has to begin with a letter or a Chinese character and have"
+            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
+        )
+    if desired.address_type == "internet" and desired.vswitch_id:
+        raise DocumentError(
+            f"load_balancer.address_type is 'internet' while load_balancer.vswitch_id is '{desired.vswitch_id}';"
+            " a vSwitch belongs to address_type 'intranet' only"
+        )
+    if desired.address is not None:
+        _check_address("load_balancer.address", desired.address)
+
+
+def _check_address(option: str, value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise DocumentError(f"{option} is '{value}', which is not an IP address") from None
+
+
+def _check_server_group(group: ServerGroup, owner: str) -> None:
+    where = f"server_groups[{group.name}]"
+    if not 1 <= len(group.name) <= 80:
+        raise DocumentError(f"{where}.name has {len(group.name)} characters; 1 to 80 are possible")
+    for backend in group.backends or ():
+        at = f"{where}.backends[{backend.label}]"
+        if (backend.server_id is None) == (backend.private_ip is None):
+            raise DocumentError(f"{at} needs either server_id or private_ip, one of the two")
+        if backend.private_ip is not None:
+            _check_address(f"{at}.private_ip", backend.private_ip)
+        _in_range(f"{at}.port", "port", backend.port)
+        _in_range(f"{at}.weight", "weight", backend.weight)
+        room = DESCRIPTION_LIMIT - len(marked(owner, "x")) + 1
+        if backend.description is not None and len(backend.description) > room:
+            raise DocumentError(
+                f"{at}.description has {len(backend.description)} characters; beside the owner's mark {room} are possible"
+            )
+    _unique(f"{where}.backends", [backend.label for backend in group.backends or ()], "server and port")
+
+
+def _check_listener(entry: Listener) -> None:
+    where = f"listeners[{entry.protocol}/{entry.port}]"
+    for name in ("port", "backend_port", "persistence_timeout", "established_timeout", "connection_drain_timeout"):
+        _in_range(f"{where}.{name}", name, getattr(entry, name))
+    if entry.bandwidth is not None and entry.bandwidth != -1 and not 1 <= entry.bandwidth <= 5120:
+        raise DocumentError(f"{where}.bandwidth is {entry.bandwidth}; -1 (no limit) or 1 to 5120 Mbit/s are possible")
+    if entry.connection_drain and entry.connection_drain_timeout is None:
+        raise DocumentError(f"{where}.connection_drain is true, which needs connection_drain_timeout (10 to 900 seconds)")
+    for name in ("connect_port", "timeout", "interval", "healthy_threshold", "unhealthy_threshold"):
+        key = f"health_check.{name}"
+        _in_range(f"{where}.{key}", key, getattr(entry.health_check, name))
+    uri = entry.health_check.uri
+    if uri is not None and not (uri.startswith("/") and len(uri) <= 80):
+        raise DocumentError(f"{where}.health_check.uri is '{uri}'; it has to begin with '/' and have at most 80 characters")
+
+
+def _in_range(where: str, name: str, value: int | None) -> None:
+    low, high = RANGES[name]
+    if value is not None and not low <= value <= high:
+        raise DocumentError(f"{where} is {value}; {low} to {high} are possible")

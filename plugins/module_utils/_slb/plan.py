@@ -1,0 +1,146 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is to be done: steps that refer to objects by symbol, and the plan that they make.
+
+Pure: no network, no clock, no Ansible. One plan decides changed, the diff, the prediction of check mode and the work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .document import FrontEnd, Listener, LoadBalancer, ServerGroup
+
+C = t.TypeVar("C")
+LOAD_BALANCER = "load_balancer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """The id of an object that may only come into being while the plan is applied."""
+
+    symbol: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """A ClientToken: made once, the same in every try of the call."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed(t.Generic[C]):
+    """An object of the cloud, or one that a plan is going to make (id None)."""
+
+    config: C
+    id: str | None = None
+    owner: str | None = None
+    created: str = ""
+    status: str | None = None
+    #: What is shown to users but never compared.
+    facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    #: What the API wants back unchanged in a Set call, by its names on the wire.
+    carried: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """An ECS instance that a backend may be."""
+
+    id: str
+    private_ips: tuple[str, ...]
+    vpc_id: str | None
+    status: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CloudState:
+    """What the cloud has of a document. Lists are ordered by age, the oldest first."""
+
+    load_balancer: Observed[LoadBalancer] | None = None
+    #: Younger instances of the same name and owner that nothing uses: two runs at once made them.
+    twins: tuple[Observed[LoadBalancer], ...] = ()
+    server_groups: tuple[Observed[ServerGroup], ...] = ()
+    listeners: tuple[Observed[Listener], ...] = ()
+    servers: tuple[Server, ...] = ()
+    #: Servers in the default pool, which no document manages yet.
+    default_pool: tuple[str, ...] = ()
+
+    def group(self, name: str) -> Observed[ServerGroup] | None:
+        """The oldest group of a name."""
+        return next((group for group in self.server_groups if group.config.name == name), None)
+
+    def listener(self, symbol: str) -> Observed[Listener] | None:
+        return next((entry for entry in self.listeners if entry.config.symbol == symbol), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One call of the API. parameters may hold Ref and Token; yields names the answer's field with the new id."""
+
+    symbol: str
+    verb: str
+    operation: str
+    parameters: t.Mapping[str, t.Any]
+    reason: str
+    yields: str | None = None
+    #: The waiter whose state has to be reached before the next step.
+    wait: str | None = None
+
+    def to_result(self) -> dict[str, str]:
+        return {"object": self.symbol, "verb": self.verb, "operation": self.operation, "reason": self.reason}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Steps in the order of their dependencies, and the state that they lead to."""
+
+    steps: tuple[Step, ...]
+    predicted: CloudState
+    #: One sentence for each thing of others that stays.
+    kept: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps)
+
+
+def build(document: FrontEnd, current: CloudState) -> Plan:
+    """Compare a document with the cloud.
+
+    Raises DocumentError (and its kinds) with one sentence for what cannot be done; nothing was written then.
+    """
+    from .resources import listener, load_balancer, server_group
+
+    if document.state == "absent":
+        return _remove(document, current)
+    instance_steps, instance = load_balancer.plan(document, current)
+    group_steps, groups = server_group.plan(document, current, instance)
+    listener_steps, listeners = listener.plan(document, current, instance, groups)
+    removals = [step for step in listener_steps if step.verb == "delete"]
+    changes = [step for step in listener_steps if step.verb != "delete"]
+    group_removals = [step for step in group_steps if step.verb == "delete"]
+    group_changes = [step for step in group_steps if step.verb != "delete"]
+    # A listener needs its group when it is made, and a group can only go when no listener needs it.
+    return Plan(
+        steps=(*instance_steps, *removals, *group_changes, *changes, *group_removals),
+        predicted=dataclasses.replace(current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners),
+    )
+
+
+def _remove(document: FrontEnd, current: CloudState) -> Plan:
+    """Take away what this owner made, and say what of others keeps a part of it in place."""
+    from .resources import listener, load_balancer, server_group
+
+    if current.load_balancer is None:
+        return Plan(steps=(), predicted=CloudState())
+    listener_steps, listeners, listeners_kept = listener.plan_removal(document, current)
+    group_steps, groups, groups_kept = server_group.plan_removal(document, current, listeners)
+    steps, instance, kept = load_balancer.plan_removal(document, current, listeners, groups)
+    return Plan(
+        steps=(*listener_steps, *group_steps, *steps),
+        predicted=CloudState(load_balancer=instance, server_groups=groups, listeners=listeners),
+        kept=(*listeners_kept, *groups_kept, *kept),
+    )

@@ -1,0 +1,177 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""fetch -> plan -> apply -> fetch again. Knows check mode, knows nothing of AnsibleModule."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import lookup, waiters
+from .client import Client
+from .document import FrontEnd
+from .errors import ApiError, DocumentError, NotSettled, Verdict
+from .plan import LOAD_BALANCER, CloudState, Plan, Ref, Server, Step, Token, build
+from .resources import listener, load_balancer, server_group
+
+#: A read may lag behind a write; so long the cloud has to show what it accepted, in seconds.
+SETTLE_TIMEOUT = 20.0
+SETTLE_PAUSE = 0.5
+#: How often a plan is made anew because the cloud changed under it, or because a call got no answer.
+ROUNDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run found, planned, and left behind."""
+
+    plan: Plan
+    before: CloudState
+    after: CloudState
+    reads: int
+    writes: int
+
+
+def reconcile(
+    client: Client, document: FrontEnd, *, check_mode: bool, token: t.Callable[[], str],
+) -> Outcome:
+    """Make the cloud as the document says, or predict it in check mode.
+
+    token makes a new ClientToken. Raises the errors of the error tree; DocumentError always before the first write.
+    """
+    try:
+        before = fetch(client, document)
+    except ApiError as error:
+        if error.code == "InvalidRegionId.NotFound":
+            raise DocumentError(lookup.region_sentence(client, client.region)) from error
+        raise
+    plan = build(document, before)
+    if check_mode or not plan.changed:
+        return Outcome(plan, before, plan.predicted, client.reads, client.writes)
+    _apply_until_done(client, document, plan, token())
+    return Outcome(plan, before, _settled(client, document, before.servers), client.reads, client.writes)
+
+
+def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None = None) -> CloudState:
+    """Read what the document is about: one list call per kind and page, one attribute call per group that it names.
+
+    servers are taken as they were where a run looked them up already.
+    """
+    if servers is None:
+        servers = _servers(client, document)
+    found = load_balancer.fetch(client, document.load_balancer)
+    instance, younger = load_balancer.choose(document, found)
+    if instance is None or instance.id is None:
+        return CloudState(servers=servers)
+    removing = document.state == "absent"
+    names = {group.name for group in document.server_groups}
+    groups = server_group.fetch(
+        client, instance.id, lambda name, owner: name in names or (removing and owner == document.owner)
+    ) if names or removing or document.listeners else []
+    listeners = listener.fetch(
+        client, instance.id, {group.id: group.config.name for group in groups if group.id}
+    ) if document.listeners or removing else []
+    used = listener.used_instances(client, [twin.id for twin in younger if twin.id]) if younger else set()
+    return CloudState(
+        load_balancer=instance,
+        twins=tuple(twin for twin in younger if twin.id not in used),
+        server_groups=tuple(groups),
+        listeners=tuple(listeners),
+        servers=servers,
+        default_pool=_default_pool(client, instance.id) if removing else (),
+    )
+
+
+def inventory(client: Client, document: FrontEnd) -> CloudState:
+    """Everything that the document's load balancer has, whoever made it."""
+    found = load_balancer.fetch(client, document.load_balancer)
+    instance, dummy = load_balancer.choose(document, found)
+    if instance is None or instance.id is None:
+        return CloudState()
+    groups = server_group.fetch(client, instance.id, lambda name, owner: True)
+    names = {group.id: group.config.name for group in groups if group.id}
+    return CloudState(
+        load_balancer=instance, server_groups=tuple(groups), listeners=tuple(listener.fetch(client, instance.id, names))
+    )
+
+
+def _servers(client: Client, document: FrontEnd) -> tuple[Server, ...]:
+    if document.state == "absent":
+        return ()
+    backends = [backend for group in document.server_groups for backend in group.backends or ()]
+    addresses = [backend.private_ip for backend in backends if backend.private_ip]
+    return lookup.servers(client, addresses, [backend.server_id for backend in backends if backend.server_id])
+
+
+def _default_pool(client: Client, load_balancer_id: str) -> tuple[str, ...]:
+    attributes = client.slb("DescribeLoadBalancerAttribute", {"LoadBalancerId": load_balancer_id})
+    return tuple(entry["ServerId"] for entry in (attributes.get("BackendServers") or {}).get("BackendServer") or ())
+
+
+def _apply_until_done(client: Client, document: FrontEnd, plan: Plan, token: str) -> None:
+    """Apply a plan; where the cloud changed meanwhile, or a call got no answer, look again and plan anew."""
+    servers = None
+    for last in (False,) * (ROUNDS - 1) + (True,):
+        try:
+            _apply(client, plan, token)
+            return
+        except ApiError as error:
+            if last or error.verdict not in (Verdict.UNKNOWN, Verdict.STALE):
+                raise
+            client.sleep(SETTLE_PAUSE)
+        state = fetch(client, document, servers)
+        servers = state.servers
+        plan = build(document, state)
+
+
+def _apply(client: Client, plan: Plan, token: str) -> None:
+    known = _known_ids(plan)
+    for step in plan.steps:
+        parameters = {name: _resolved(value, known, token) for name, value in step.parameters.items()}
+        try:
+            answer = client.slb(step.operation, parameters)
+        except ApiError as error:
+            # what was to go is gone
+            if not (step.verb == "delete" and error.verdict is Verdict.ABSENT):
+                raise
+            answer = {}
+        if step.yields:
+            known[step.symbol] = answer[step.yields]
+        if step.wait:
+            waiters.wait(client, step.wait, _wait_parameters(step, parameters, known), step.symbol.replace(":", " "))
+
+
+def _known_ids(plan: Plan) -> dict[str, str]:
+    instance = plan.predicted.load_balancer
+    return {LOAD_BALANCER: instance.id} if instance is not None and instance.id else {}
+
+
+def _resolved(value: t.Any, known: t.Mapping[str, str], token: str) -> t.Any:
+    if isinstance(value, Ref):
+        return known[value.symbol]
+    return token if isinstance(value, Token) else value
+
+
+def _wait_parameters(step: Step, parameters: t.Mapping[str, t.Any], known: t.Mapping[str, str]) -> dict[str, t.Any]:
+    instance = parameters.get("LoadBalancerId") or known[LOAD_BALANCER]
+    if step.symbol.startswith(LOAD_BALANCER):
+        return {"LoadBalancerId": instance}
+    protocol = step.symbol.partition(":")[2].partition("/")[0]
+    return {"LoadBalancerId": [instance], "ListenerPort": parameters["ListenerPort"], "ListenerProtocol": protocol}
+
+
+def _settled(client: Client, document: FrontEnd, servers: tuple[Server, ...]) -> CloudState:
+    """The state after the work, read until it is what the document says."""
+    deadline = client.clock() + SETTLE_TIMEOUT
+    while True:
+        state = fetch(client, document, servers)
+        left = build(document, state).steps
+        if not left:
+            return state
+        if client.clock() > deadline:
+            raise NotSettled(
+                f"the cloud accepted every call, but {SETTLE_TIMEOUT:g} seconds later it still does not show this: {left[0].reason}"
+            )
+        client.sleep(SETTLE_PAUSE)

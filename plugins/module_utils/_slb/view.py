@@ -1,0 +1,82 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a state of the cloud is shown: one shape for results, for both sides of a diff, and for _info modules."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .document import Backend, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
+from .plan import CloudState, Observed
+from .resources.load_balancer import COMPUTED
+
+
+def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
+    """The whole front end as a result; None where nothing of it exists."""
+    if state.load_balancer is None:
+        return None
+    return {
+        "name": document.owner,
+        "load_balancer": load_balancer(state.load_balancer),
+        "server_groups": [server_group(group) for group in state.server_groups if _named(document, group)],
+        "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
+    }
+
+
+def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
+    """One side of a diff: only what a plan can foresee, so that check mode and run show the same."""
+    shown = front_end(document, state)
+    if shown is None:
+        return {}
+    given = {field.name for field in dataclasses.fields(LoadBalancer) if getattr(document.load_balancer, field.name) is not None}
+    hidden = (set(COMPUTED) - given) | {"id", "status", "region", "spec"}
+    shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
+    for group in shown["server_groups"]:
+        del group["id"]
+    for entry in shown["listeners"]:
+        del entry["status"]
+    return shown
+
+
+def _named(document: FrontEnd, group: Observed[ServerGroup]) -> bool:
+    return document.state == "absent" or any(group.config.name == desired.name for desired in document.server_groups)
+
+
+def _listed(document: FrontEnd, entry: Observed[Listener]) -> bool:
+    return document.state == "absent" or any(entry.config.symbol == desired.symbol for desired in document.listeners)
+
+
+def load_balancer(instance: Observed[LoadBalancer]) -> dict[str, t.Any]:
+    """An instance as a result."""
+    return {
+        **dataclasses.asdict(instance.config), "id": instance.id, "owner": instance.owner, "status": instance.status,
+        "region": instance.facts.get("region"), "spec": instance.facts.get("spec"),
+    }
+
+
+def server_group(group: Observed[ServerGroup]) -> dict[str, t.Any]:
+    """A group as a result."""
+    return {
+        "id": group.id, "name": group.config.name, "owner": group.owner,
+        "backends": [_backend(member) for member in group.config.backends or ()],
+    }
+
+
+def _backend(member: Backend) -> dict[str, t.Any]:
+    owner, text = unmarked(member.description)
+    return {
+        "server_id": member.server_id, "private_ip": member.private_ip, "port": member.port, "weight": member.weight,
+        "description": text, "owner": owner,
+    }
+
+
+def listener(entry: Observed[Listener]) -> dict[str, t.Any]:
+    """A listener as a result."""
+    config = dataclasses.asdict(entry.config)
+    del config["state"]
+    codes = config["health_check"]["http_codes"]
+    config["health_check"]["http_codes"] = None if codes is None else list(codes)
+    return {**config, "owner": entry.owner, "status": entry.status}

@@ -1,0 +1,464 @@
+#!/usr/bin/python
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: slb_frontend
+short_description: A whole front end on Alibaba Cloud SLB as one document
+version_added: 0.1.0
+author:
+- clusterfront.ha contributors (@clusterfront)
+description:
+- Makes an SLB instance, its vServer groups and its listeners as one document says, or changes or removes them.
+- The document is compared with the cloud as a whole. The plan that comes of it decides whether anything changes,
+  what the diff shows, what check mode predicts (on an empty cloud too), and which calls are made.
+- An option that is not given is left as it is.
+extends_documentation_fragment:
+- clusterfront.ha._attributes
+- clusterfront.ha._attributes.actiongroup_slb
+- clusterfront.ha.connection
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  name:
+    description:
+    - Name of the front end. It is also the owner's mark on all that is made for it.
+    type: str
+    required: true
+  load_balancer:
+    description:
+    - The SLB instance. Found by O(load_balancer.id), else by O(load_balancer.name), which is O(name) where it is
+      not given.
+    type: dict
+    suboptions:
+      id:
+        description:
+        - Id of an existing instance. Where it is given, O(load_balancer.name) renames it.
+        type: str
+      name:
+        description:
+        - Name of the instance. Names are not unique on the cloud; two instances of one name are an error that lists
+          both ids.
+        type: str
+      address_type:
+        description:
+        - V(intranet) for an address in a VPC, V(internet) for a public one. Needed to make an instance; cannot
+          change.
+        type: str
+        choices:
+        - intranet
+        - internet
+      vpc_id:
+        description:
+        - The VPC of an intranet instance. Needed to make one; cannot change.
+        type: str
+      vswitch_id:
+        description:
+        - The vSwitch of an intranet instance. Needed to make one; cannot change.
+        type: str
+      address:
+        description:
+        - A fixed private address inside the vSwitch. Chosen by the cloud where nothing is said; cannot change.
+        type: str
+      master_zone_id:
+        description:
+        - The primary zone; cannot change.
+        type: str
+      slave_zone_id:
+        description:
+        - The standby zone; cannot change.
+        type: str
+      resource_group_id:
+        description:
+        - The resource group that the instance is made in.
+        type: str
+      bandwidth:
+        description:
+        - Mbit/s of an internet instance that is paid by bandwidth.
+        type: int
+      internet_charge_type:
+        description:
+        - How an internet instance's traffic is paid. A change takes effect the next day.
+        type: str
+        choices:
+        - paybytraffic
+        - paybybandwidth
+      instance_charge_type:
+        description:
+        - How the instance is paid. A new one is V(PayByCLCU), for nothing else is sold any more.
+        type: str
+        choices:
+        - PayByCLCU
+        - PayBySpec
+      delete_protection:
+        description:
+        - Whether the instance is protected from being deleted.
+        type: bool
+      tags:
+        description:
+        - Tags to set. Others stay.
+        type: dict
+  server_groups:
+    description:
+    - vServer groups of the instance. Groups that are not listed stay as they are.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+        - Name of the group.
+        type: str
+        required: true
+      backends:
+        description:
+        - The servers of the group. Where the option is absent, they stay as they are.
+        type: list
+        elements: dict
+        suboptions:
+          server_id:
+            description:
+            - Id of an ECS instance. Either this or O(server_groups[].backends[].private_ip).
+            type: str
+          private_ip:
+            description:
+            - Private address of an ECS instance; its id is looked up. An address of no instance, or of several,
+              is an error.
+            type: str
+          port:
+            description:
+            - The port on the server.
+            type: int
+            required: true
+          weight:
+            description:
+            - Share of new connections, V(0) to V(100); V(0) gets no new ones. A new member gets V(100).
+            type: int
+          description:
+            description:
+            - Your own text. On the cloud the owner's mark stands before it; 80 characters together.
+            type: str
+      purge:
+        description:
+        - 'Which members that are not listed are removed: V(none), those that this owner added (V(owned)), or V(all).'
+        type: str
+        choices:
+        - none
+        - owned
+        - all
+        default: owned
+      state:
+        description:
+        - Whether the group is there.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  listeners:
+    description:
+    - Listeners of the instance. Listeners that are not listed stay as they are.
+    type: list
+    elements: dict
+    suboptions:
+      port:
+        description:
+        - The port that the listener serves.
+        type: int
+        required: true
+      protocol:
+        description:
+        - The protocol that the listener speaks.
+        type: str
+        required: true
+        choices:
+        - tcp
+      server_group:
+        description:
+        - Name or id of the vServer group that gets the connections.
+        type: str
+      backend_port:
+        description:
+        - Port of the servers of the default pool, for a listener without a group. Fixed when the listener is made.
+        type: int
+      scheduler:
+        description:
+        - 'How connections are spread: V(wrr) by weight (what a new listener does), V(rr) in turn, V(sch) by a hash
+          of the client''s address, V(tch) by a hash of addresses and ports. A hash cannot become V(wrr) or V(rr)
+          later, nor the other way.'
+        type: str
+        choices:
+        - wrr
+        - rr
+        - sch
+        - tch
+      bandwidth:
+        description:
+        - Mbit/s, V(1) to V(5120), or V(-1) for no limit (what a new listener has).
+        type: int
+      persistence_timeout:
+        description:
+        - Seconds for which a client's address keeps its server, up to V(3600); V(0) is off.
+        type: int
+      established_timeout:
+        description:
+        - Seconds after which an idle connection is ended, V(10) to V(900). V(900) for a new listener.
+        type: int
+      connection_drain:
+        description:
+        - Whether connections to a server that is taken out may end by themselves.
+        type: bool
+      connection_drain_timeout:
+        description:
+        - Seconds that they may take, V(10) to V(900).
+        type: int
+      proxy_protocol_v2:
+        description:
+        - Whether backends are told the client's address by PROXY protocol version 2.
+        type: bool
+      description:
+        description:
+        - A text of 1 to 80 characters.
+        type: str
+      health_check:
+        description:
+        - How backends are checked. What is not given stays as it is.
+        type: dict
+        suboptions:
+          enabled:
+            description:
+            - Whether the backends are checked. A new listener checks by TCP.
+            type: bool
+          type:
+            description:
+            - How they are checked. V(http) sends a HEAD request over plain HTTP; the cloud cannot check over TLS.
+            type: str
+            choices:
+            - tcp
+            - http
+          connect_port:
+            description:
+            - The port that is checked; the backend's own port where nothing is said.
+            type: int
+          timeout:
+            description:
+            - Seconds to wait for an answer, V(1) to V(300). If it is less than O(listeners[].health_check.interval) the interval counts.
+            type: int
+          interval:
+            description:
+            - Seconds between two checks, V(1) to V(50).
+            type: int
+          healthy_threshold:
+            description:
+            - Good checks in a row that bring a backend back, V(2) to V(10).
+            type: int
+          unhealthy_threshold:
+            description:
+            - Bad checks in a row that take a backend out, V(2) to V(10).
+            type: int
+          domain:
+            description:
+            - The Host header of an HTTP check.
+            type: str
+          uri:
+            description:
+            - The path of an HTTP check; it begins with V(/).
+            type: str
+          http_codes:
+            description:
+            - The answers to an HTTP check that are good. V(http_2xx) for a new listener.
+            type: list
+            elements: str
+            choices:
+            - http_2xx
+            - http_3xx
+            - http_4xx
+            - http_5xx
+      enabled:
+        description:
+        - Whether the listener runs. The one option with a default that is also applied to an existing listener,
+          because a run that was killed between making and starting it would otherwise leave it stopped for good.
+        type: bool
+        default: true
+      state:
+        description:
+        - Whether the listener is there.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  allow_public:
+    description:
+    - Has to be V(true) to make a listener on an internet-facing instance that no access list guards.
+    type: bool
+    default: false
+  state:
+    description:
+    - V(absent) removes what this front end made. What others made stays, and RV(kept) says so.
+    type: str
+    choices:
+    - present
+    - absent
+    default: present
+seealso:
+- module: clusterfront.ha.slb_instance
+- module: clusterfront.ha.slb_server_group
+- module: clusterfront.ha.slb_listener
+"""
+
+EXAMPLES = r"""
+- name: A private SLB in front of two HAProxy nodes
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-api
+    load_balancer:
+      address_type: intranet
+      vpc_id: vpc-example
+      vswitch_id: vsw-example
+    server_groups:
+      - name: haproxy
+        backends:
+          - {private_ip: 192.0.2.21, port: 8888}
+          - {private_ip: 192.0.2.22, port: 8888}
+    listeners:
+      - port: 6443
+        protocol: tcp
+        server_group: haproxy
+        health_check: {type: http, connect_port: 8889, uri: /readyz, interval: 2, timeout: 2, healthy_threshold: 2, unhealthy_threshold: 2}
+
+- name: Remove what that front end made, and nothing of others
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-api
+    state: absent
+"""
+
+RETURN = r"""
+front_end:
+  description:
+  - The front end as it is now, or as check mode predicts it (ids that do not exist yet are null). Null where nothing
+    of it is left.
+  returned: success
+  type: dict
+  sample:
+    name: prod-api
+    load_balancer:
+      id: lb-example
+      name: prod-api
+      address_type: intranet
+      vpc_id: vpc-example
+      vswitch_id: vsw-example
+      address: 192.0.2.100
+      master_zone_id: cn-hangzhou-i
+      slave_zone_id: cn-hangzhou-j
+      resource_group_id: rg-example
+      bandwidth: null
+      internet_charge_type: null
+      instance_charge_type: PayByCLCU
+      delete_protection: false
+      tags: {}
+      owner: prod-api
+      status: active
+      region: cn-hangzhou
+      spec: slb.lcu.elastic
+    server_groups:
+    - id: rsp-example
+      name: haproxy
+      owner: prod-api
+      backends:
+      - server_id: i-example1
+        private_ip: 192.0.2.21
+        port: 8888
+        weight: 100
+        description: ''
+        owner: prod-api
+    listeners:
+    - port: 6443
+      protocol: tcp
+      server_group: haproxy
+      backend_port: null
+      scheduler: wrr
+      bandwidth: -1
+      persistence_timeout: 0
+      established_timeout: 900
+      connection_drain: false
+      connection_drain_timeout: null
+      proxy_protocol_v2: false
+      description: ''
+      health_check:
+        enabled: true
+        type: http
+        connect_port: 8889
+        timeout: 2
+        interval: 2
+        healthy_threshold: 2
+        unhealthy_threshold: 2
+        domain: ''
+        uri: /readyz
+        http_codes:
+        - http_2xx
+      enabled: true
+      owner: prod-api
+      status: running
+steps:
+  description:
+  - 'The calls that the plan is made of, in their order. In check mode: the calls that a run would make.'
+  returned: success
+  type: list
+  elements: dict
+  sample:
+  - object: load_balancer
+    verb: create
+    operation: CreateLoadBalancer
+    reason: create the intranet instance prod-api
+kept:
+  description:
+  - One sentence for each thing of others that stays, where something is removed.
+  returned: success
+  type: list
+  elements: str
+  sample:
+  - 'listener tcp/8080 stays: this front end did not make it'
+api_calls:
+  description:
+  - How many calls that read and that write were made.
+  returned: success
+  type: dict
+  sample:
+    reads: 5
+    writes: 0
+error:
+  description:
+  - The API's error.
+  returned: when the API refused a call
+  type: dict
+  sample:
+    code: SignatureDoesNotMatch
+    message: Specified signature is not matched with our calculation.
+    operation: DescribeLoadBalancers
+    request_id: 4C1A3B2D-0000-0000-0000-000000000000
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(_argspec.FRONT_END), supports_check_mode=True)
+    run(module, front_end, ("front_end", view.front_end))
+
+
+if __name__ == "__main__":
+    main()
