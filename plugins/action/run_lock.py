@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import socket
 import subprocess
-import tempfile
 import typing as t
 
 from ansible.errors import AnsibleActionFail
@@ -33,45 +34,52 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         path = pathlib.Path(options["path"])
         run = {"host": socket.gethostname(), "pid": os.getppid(), "started": started(os.getppid())}
         if options["state"] == "free":
-            if holder(path) == run:
-                path.unlink()
-            return {"changed": False}
-        take(path, run)
+            free(path, run)
+        else:
+            take(path, run)
         return {"changed": False}
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> t.Iterator[t.TextIO]:
+    """The lock's file, with nobody else in it meanwhile."""
+    while True:
+        with path.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # whoever gave the lock back while we waited took this file away
+            if os.fstat(file.fileno()).st_nlink:
+                file.seek(0)
+                yield file
+                return
 
 
 def take(path: pathlib.Path, run: dict[str, t.Any]) -> None:
     """Write the lock, or say who has it. A lock whose run is over is taken over."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(run, file)
-        for dummy in range(2):
-            try:
-                # link is atomic and never overwrites
-                os.link(draft, path)
-                return
-            except FileExistsError:
-                other = holder(path)
-                if other == run:
-                    return
-                if other is not None and alive(other):
-                    raise AnsibleActionFail(
-                        f"Another run (process {other['pid']} on {other['host']}) is changing this front end and holds {path};"
-                        " wait until it is done."
-                    ) from None
-                path.unlink(missing_ok=True)
-        raise AnsibleActionFail(f"Another run took {path} in the same moment; run this again.")
-    finally:
-        os.unlink(draft)
+    with opened(path) as file:
+        other = holder(file.read())
+        if other is not None and other != run and alive(other):
+            raise AnsibleActionFail(
+                f"Another run (process {other['pid']} on {other['host']}) is changing this front end and holds {path};"
+                " wait until it is done."
+            )
+        file.truncate(0)
+        json.dump(run, file)
 
 
-def holder(path: pathlib.Path) -> dict[str, t.Any] | None:
-    """Who has the lock; None for nobody, or for a file that is no lock."""
+def free(path: pathlib.Path, run: dict[str, t.Any]) -> None:
+    """Give the lock back, if this run has it."""
+    if path.exists():
+        with opened(path) as file:
+            if holder(file.read()) in (run, None):
+                path.unlink()
+
+
+def holder(text: str) -> dict[str, t.Any] | None:
+    """Who has the lock; None for nobody, or for a text that is no lock."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        found = json.loads(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) and {"host", "pid", "started"} <= set(found) else None
 

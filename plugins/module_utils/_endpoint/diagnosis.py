@@ -74,7 +74,7 @@ def _apiservers(nodes: t.Sequence[Node]) -> t.Iterator[Finding]:
     down = [node for node in masters if not node.serves]
     if not masters:
         return
-    if len(down) == len(masters):
+    if all(node.local != OPEN for node in masters):
         yield Finding(
             "no_apiserver", EXPECTED, "No apiserver runs yet; that is right before kubeadm init, and nowhere else.", _names(down)
         )
@@ -102,7 +102,9 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
             f"{_listed(unresolved)} cannot reach {endpoint} at all: the name does not resolve there, or there is no route.",
             _names(unresolved),
         )
-    if through and silent and all(node.backend for node in silent):
+    # refused and closed are answers too: before the first apiserver runs nobody gets more
+    answered = [node for node in nodes if node.endpoint in (OPEN, REFUSED, CLOSED)]
+    if answered and silent and all(node.backend for node in silent):
         yield _hairpin(silent, endpoint)
     elif silent:
         who = "Every node" if len(silent) == len(nodes) else _listed(silent)
@@ -147,7 +149,7 @@ def _hairpin(silent: t.Sequence[Node], endpoint: str) -> Finding:
         )
     return Finding(
         "hairpin", PROBLEM,
-        f"Hairpin: {_listed(masters)} are backends of the private SLB and time out on {endpoint}, while other machines get through, because"
+        f"Hairpin: {_listed(masters)} are backends of the private SLB and time out on {endpoint}, while other machines get an answer, because"
         " a layer-4 SLB does not answer its own backends; put HAProxy between (topology private_haproxy), give every node a proxy of its own"
         " (node_local), take a public SLB (public), or keep private_direct with the cure hosts_init or redirect_watch.",
         _names(masters),

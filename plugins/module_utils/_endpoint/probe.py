@@ -68,7 +68,8 @@ def probe(target: Target, timeout: float) -> Probe:
     start = time.monotonic()
     try:
         _follow(target, met, timeout)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
+        # a name that cannot be one (an empty or too long label) is a UnicodeError
         met.result = _meaning(met, error)
         met.error = str(error) or type(error).__name__
     met.seconds = round(time.monotonic() - start, 3)
@@ -134,15 +135,16 @@ def _listen(connection: socket.socket) -> None:
 
 def _meaning(met: Probe, error: Exception) -> str:
     """The result for an error at a stage."""
-    if isinstance(error, socket.timeout):
+    # two classes before Python 3.10: ours, and the system's ETIMEDOUT
+    if isinstance(error, (socket.timeout, TimeoutError)):
         return TIMED_OUT
     if met.stage == "resolve" or (isinstance(error, OSError) and error.errno in UNREACHABLE_ERRORS):
         return UNREACHABLE
-    if met.stage == "connect":
-        if isinstance(error, ConnectionRefusedError):
-            return REFUSED
-        return TIMED_OUT if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT else UNREACHABLE
-    if isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError, http.client.BadStatusLine)):
+    if met.stage == "connect" and isinstance(error, ConnectionRefusedError):
+        return REFUSED
+    if isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return CLOSED
+    if met.stage == "connect":
+        return UNREACHABLE
     # it talks, but not what was expected of it
     return OPEN

@@ -268,11 +268,13 @@ def _check_load_balancer(desired: LoadBalancer) -> None:
             f"load_balancer.name is '{desired.name}', but it has to begin with a letter or a Chinese character and have"
             " 1 to 80 letters, digits, '-', '/', '.' or '_'"
         )
-    if desired.address_type == "internet" and desired.vswitch_id:
-        raise DocumentError(
-            f"load_balancer.address_type is 'internet' while load_balancer.vswitch_id is '{desired.vswitch_id}';"
-            " a vSwitch belongs to address_type 'intranet' only"
-        )
+    for option in ("vpc_id", "vswitch_id"):
+        value = getattr(desired, option)
+        if desired.address_type == "internet" and value:
+            raise DocumentError(
+                f"load_balancer.address_type is 'internet' while load_balancer.{option} is '{value}'; a VPC and its vSwitch belong to"
+                " address_type 'intranet' only"
+            )
     if desired.address is not None:
         _check_address("load_balancer.address", desired.address)
 

@@ -134,11 +134,12 @@ def _remove(document: FrontEnd, current: CloudState) -> Plan:
     """Take away what this owner made, and say what of others keeps a part of it in place."""
     from .resources import listener, load_balancer, server_group
 
-    if current.load_balancer is None:
+    has = current.load_balancer
+    if has is None:
         return Plan(steps=(), predicted=CloudState())
-    listener_steps, listeners, listeners_kept = listener.plan_removal(document, current)
+    listener_steps, listeners, listeners_kept = listener.plan_removal(document, current, has)
     group_steps, groups, groups_kept = server_group.plan_removal(document, current, listeners)
-    steps, instance, kept = load_balancer.plan_removal(document, current, listeners, groups)
+    steps, instance, kept = load_balancer.plan_removal(document, current, has, listeners, groups)
     return Plan(
         steps=(*listener_steps, *group_steps, *steps),
         predicted=CloudState(load_balancer=instance, server_groups=groups, listeners=listeners),

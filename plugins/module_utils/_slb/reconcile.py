@@ -71,13 +71,14 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
         client, instance.id, lambda name, owner: name in names or (removing and owner == document.owner)
     ) if names or removing or document.listeners else []
     listeners = listener.fetch(
-        client, instance.id, {group.id: group.config.name for group in groups if group.id}
+        client, instance.id, {group.id: group.config.name for group in groups if group.id},
+        [entry.symbol for entry in document.listeners],
     ) if document.listeners or removing else []
     used = listener.used_instances(client, [twin.id for twin in younger if twin.id]) if younger else set()
     return CloudState(
         load_balancer=instance,
         twins=tuple(twin for twin in younger if twin.id not in used),
-        server_groups=tuple(groups),
+        server_groups=tuple(server_group.with_addresses(group, servers) for group in groups),
         listeners=tuple(listeners),
         servers=servers,
         default_pool=_default_pool(client, instance.id) if removing else (),

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 import typing as t
 
 from .client import Client
-from .errors import ApiError, TimedOut, Verdict
+from .errors import ApiError, SdkMissing, TimedOut, Verdict
 
 PAUSE_START = 0.2
 PAUSE_LIMIT = 3.0
@@ -39,7 +40,10 @@ WAITERS: dict[str, Waiter] = {
 
 def wait(client: Client, name: str, parameters: t.Mapping[str, t.Any], what: str) -> None:
     """Poll until the waiter's state is reached. Raises TimedOut with the last state seen after client.timeout seconds."""
-    import jmespath
+    try:
+        import jmespath
+    except ImportError as error:
+        raise SdkMissing("jmespath", traceback.format_exc()) from error
 
     waiter = WAITERS[name]
     expression = jmespath.compile(waiter.expression)

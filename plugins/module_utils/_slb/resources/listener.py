@@ -17,6 +17,9 @@ from . import load_balancer
 
 HASH_SCHEDULERS = ("sch", "tch", "qch")
 RUNNING = ("running", "starting", "configuring")
+#: States that end by themselves; what the listener is then, only another look tells.
+PASSING = ("starting", "configuring", "stopping")
+PASSING_PAUSE = 0.5
 
 
 def _switch(value: bool) -> str:
@@ -81,10 +84,21 @@ HTTP_ONLY = ("domain", "uri", "http_codes")
 CARRIED = ("AclStatus", "AclType", "AclId", "MasterSlaveServerGroupId")
 
 
-def fetch(client: Client, load_balancer_id: str, group_names: t.Mapping[str, str]) -> list[Observed[Listener]]:
-    """All listeners of an instance. group_names leads from a group's id to its name."""
-    pages = client.token_pages(client.slb, "DescribeLoadBalancerListeners", {"LoadBalancerId": [load_balancer_id]})
-    return [observe(entry, group_names) for page in pages for entry in page.get("Listeners") or ()]
+def fetch(
+    client: Client, load_balancer_id: str, group_names: t.Mapping[str, str], settled: t.Collection[str] = ()
+) -> list[Observed[Listener]]:
+    """All listeners of an instance. group_names leads from a group's id to its name.
+
+    Those whose symbols are in settled are read again until they are neither on their way up nor down.
+    """
+    deadline = client.clock() + client.timeout
+    while True:
+        pages = client.token_pages(client.slb, "DescribeLoadBalancerListeners", {"LoadBalancerId": [load_balancer_id]})
+        found = [observe(entry, group_names) for page in pages for entry in page.get("Listeners") or ()]
+        passing = any(entry.status in PASSING and entry.config.symbol in settled for entry in found)
+        if not passing or client.clock() > deadline:
+            return found
+        client.sleep(PASSING_PAUSE)
 
 
 def used_instances(client: Client, ids: t.Sequence[str]) -> set[str]:
@@ -229,7 +243,11 @@ def _update(
 ) -> tuple[list[Step], Observed[Listener]]:
     wanted = dataclasses.replace(desired, state=has.config.state)
     # a check that is turned on, or changes its type, needs the fields that were not there before
-    base = dataclasses.replace(has.config, health_check=merged(has.config.health_check, defaults(desired.protocol, desired.port).health_check))
+    base = dataclasses.replace(
+        has.config, health_check=merged(has.config.health_check, defaults(desired.protocol, desired.port).health_check),
+        # the port of the default pool means nothing once there is a group
+        backend_port=None if desired.server_group else has.config.backend_port,
+    )
     config = normalised(merged(wanted, base))
     changes = differences(config, has.config)
     _refuse_immutable(desired, changes)
@@ -302,11 +320,12 @@ def _delete(has: Observed[Listener], instance: Observed[LoadBalancer]) -> Step:
     )
 
 
-def plan_removal(document: FrontEnd, current: CloudState) -> tuple[list[Step], tuple[Observed[Listener], ...], list[str]]:
+def plan_removal(
+    document: FrontEnd, current: CloudState, instance: Observed[LoadBalancer]
+) -> tuple[list[Step], tuple[Observed[Listener], ...], list[str]]:
     """Delete this owner's listeners; those of others stay."""
-    assert current.load_balancer is not None
     ours = [entry for entry in current.listeners if entry.owner == document.owner]
     foreign = tuple(entry for entry in current.listeners if entry.owner != document.owner)
-    steps = [_delete(entry, current.load_balancer) for entry in ours]
+    steps = [_delete(entry, instance) for entry in ours]
     kept = [f"listener {entry.config.protocol}/{entry.config.port} stays: this front end did not make it" for entry in foreign]
     return steps, foreign, kept

@@ -86,7 +86,7 @@ def choose(
     """
     desired = document.load_balancer
     if not found:
-        if desired.id or document.load_balancer_exists:
+        if document.state != "absent" and (desired.id or document.load_balancer_exists):
             raise LookupFailed(
                 f"load_balancer '{desired.id or desired.name}' does not exist in this region; names and ids of one region"
                 " only are looked at"
@@ -107,14 +107,18 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[
     if has is None:
         return _create(document)
     desired = document.load_balancer
-    steps = []
+    steps: list[Step] = []
     for option, old, new in differences(dataclasses.replace(desired, tags=None), has.config):
         if option in IMMUTABLE:
             raise Immutable(
                 f"load_balancer.{option} of {has.config.name} ({has.id}) is '{old}' and cannot become '{new}'; leave the option"
                 " out, or give the front end another name and load_balancer.name, which makes a new instance beside this one"
             )
-        steps.append(_update(has, desired, option, old, new))
+        step = _update(has, desired, option, old, new)
+        if steps and (steps[-1].operation, steps[-1].parameters) == (step.operation, step.parameters):
+            # one call changes both
+            step = dataclasses.replace(step, reason=f"{steps.pop().reason}; {step.reason}")
+        steps.append(step)
     wanted_tags = {key: value for key, value in (desired.tags or {}).items() if (has.config.tags or {}).get(key) != value}
     if wanted_tags:
         steps.append(
@@ -211,11 +215,9 @@ def _tags(tags: t.Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def plan_removal(
-    document: FrontEnd, current: CloudState, listeners: t.Sequence[t.Any], groups: t.Sequence[t.Any]
+    document: FrontEnd, current: CloudState, has: Observed[LoadBalancer], listeners: t.Sequence[t.Any], groups: t.Sequence[t.Any]
 ) -> tuple[list[Step], Observed[LoadBalancer] | None, list[str]]:
     """Delete the instance if this owner made it and nothing of others is on it; else say what keeps it."""
-    has = current.load_balancer
-    assert has is not None
     name = f"{has.config.name} ({has.id})"
     if has.owner != document.owner:
         return [], has, [f"load balancer {name} stays: this front end did not make it"]

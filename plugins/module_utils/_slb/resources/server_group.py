@@ -64,6 +64,18 @@ def _member(entry: t.Mapping[str, t.Any]) -> Backend:
     )
 
 
+def with_addresses(group: Observed[ServerGroup], servers: t.Sequence[Server]) -> Observed[ServerGroup]:
+    """A group whose members have their addresses, which the API tells of network interfaces only."""
+    if group.config.backends is None:
+        return group
+    addresses = {server.id: server.private_ips[0] for server in servers if server.private_ips}
+    backends = tuple(
+        dataclasses.replace(member, private_ip=member.private_ip or addresses.get(member.server_id or ""))
+        for member in group.config.backends
+    )
+    return dataclasses.replace(group, config=dataclasses.replace(group.config, backends=backends))
+
+
 def _order(backend: Backend) -> tuple[str, int]:
     return backend.server_id or "", backend.port
 
@@ -72,15 +84,25 @@ def _key(backend: Backend) -> Key:
     return backend.server_id, backend.port
 
 
-def resolve(group: ServerGroup, servers: t.Sequence[Server], instance: LoadBalancer) -> tuple[Backend, ...]:
+def resolve(
+    group: ServerGroup, servers: t.Sequence[Server], instance: LoadBalancer, members: t.Collection[Key] = ()
+) -> tuple[Backend, ...]:
     """Every backend with the id of its server, after checking that the instance can reach it.
 
+    members are there already: one that is stopped just now is no reason to change nothing.
     Raises LookupFailed for an address of no server or of several, DocumentError for a server that cannot serve.
     """
-    return tuple(_resolved(backend, f"server_groups[{group.name}].backends", servers, instance) for backend in group.backends or ())
+    where = f"server_groups[{group.name}].backends"
+    resolved = tuple(_resolved(backend, where, servers, instance, members) for backend in group.backends or ())
+    double = next((backend for backend in resolved if [_key(other) for other in resolved].count(_key(backend)) > 1), None)
+    if double is not None:
+        raise DocumentError(f"{where} has {double.server_id}:{double.port} more than once, by its id and by its address")
+    return resolved
 
 
-def _resolved(backend: Backend, where: str, servers: t.Sequence[Server], instance: LoadBalancer) -> Backend:
+def _resolved(
+    backend: Backend, where: str, servers: t.Sequence[Server], instance: LoadBalancer, members: t.Collection[Key]
+) -> Backend:
     vpc_id = instance.vpc_id
     if backend.server_id is not None:
         found = [server for server in servers if server.id == backend.server_id]
@@ -104,7 +126,7 @@ def _resolved(backend: Backend, where: str, servers: t.Sequence[Server], instanc
             " give server_id instead"
         )
     server = here[0]
-    if server.status != "Running":
+    if server.status != "Running" and (server.id, backend.port) not in members:
         raise DocumentError(f"{where}: {wanted} is {server.id}, which is {server.status}; only a running server can be added")
     address = backend.private_ip or (server.private_ips[0] if server.private_ips else None)
     return dataclasses.replace(backend, server_id=server.id, private_ip=address)
@@ -123,7 +145,8 @@ def plan(
             steps.extend(_delete(document, group) for group in twins)
             groups = [group for group in groups if group.config.name != desired.name]
             continue
-        backends = None if desired.backends is None else resolve(desired, current.servers, instance.config)
+        members = [_key(member) for member in has.config.backends or ()] if has else []
+        backends = None if desired.backends is None else resolve(desired, current.servers, instance.config, members)
         wanted = dataclasses.replace(desired, backends=backends)
         if has is None:
             more, made = _create(document, wanted, instance)
@@ -140,9 +163,10 @@ def plan(
 def _choose(
     document: FrontEnd, desired: ServerGroup, twins: t.Sequence[Observed[ServerGroup]]
 ) -> Observed[ServerGroup] | None:
-    """The group that is meant. Of several that this owner made, two runs at once made them: the oldest stays."""
-    ours = all(group.owner == document.owner and not group.facts.get("listeners") for group in twins[1:])
-    if len(twins) > 1 and not (ours and twins[0].owner == document.owner):
+    """The group that is meant. Of several that this owner made, two runs at once made them: the used one stays, else the oldest."""
+    twins = sorted(twins, key=lambda group: not group.facts.get("listeners"))
+    ours = all(group.owner == document.owner for group in twins)
+    if len(twins) > 1 and not (ours and not any(group.facts.get("listeners") for group in twins[1:])):
         raise LookupFailed(
             f"server_groups: the name '{desired.name}' fits {len(twins)} groups, {quoted(str(group.id) for group in twins)};"
             " rename or remove all but one"

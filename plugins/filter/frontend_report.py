@@ -1,0 +1,62 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.report import build, lines
+
+DOCUMENTATION = r"""
+name: frontend_report
+version_added: "0.1.0"
+short_description: The report of a front end as data
+description:
+  - Puts together what the cloud says and what every node met, with a diagnosis. The playbook C(report_frontend) uses it.
+author: clusterfront.ha contributors (@clusterfront)
+options:
+  _input:
+    description:
+      - One entry for each node, with C(name), C(address), C(roles) (V(master), V(load_balancer), V(other)), C(backend), and
+        C(probes) (the result of M(clusterfront.ha.endpoint_probe), null where the node could not be reached).
+    type: list
+    elements: dict
+    required: true
+  name:
+    description: Name of the front end.
+    type: str
+    required: true
+  endpoint:
+    description: The endpoint as C(name:port).
+    type: str
+    required: true
+  cloud:
+    description: C(load_balancer), C(listeners) and C(backends) as the modules return them.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Keep the report
+  ansible.builtin.set_fact:
+    report: "{{ nodes | clusterfront.ha.frontend_report(name='prod-api', endpoint='k8s-api.example.com:6443', cloud=cloud) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The report.
+  type: dict
+"""
+
+
+def frontend_report(nodes: list[dict[str, t.Any]], name: str, endpoint: str, cloud: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The report as data."""
+    return build(name, endpoint, cloud, nodes)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"frontend_report": frontend_report, "report_lines": lines}

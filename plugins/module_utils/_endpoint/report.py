@@ -1,0 +1,144 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report of a front end: its layers and the matrix of probes as one piece of data, and as lines for a terminal. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .diagnosis import PROBLEM, Finding, Node, diagnose
+from .probe import OPEN
+
+Data = t.Dict[str, t.Any]
+ENDPOINT = "endpoint"
+READY = "/ready"
+
+
+def build(name: str, endpoint: str, cloud: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+    """The report.
+
+    cloud has load_balancer (None where it is missing), listeners and backends, as the modules return them. Each node has name,
+    address, roles (master, load_balancer, other), backend, and probes (None where the node could not be reached).
+    """
+    findings = [*_cloud_findings(name, cloud), *_unreached(nodes), *diagnose(_matrix(nodes), endpoint)]
+    return {
+        "name": name,
+        "endpoint": endpoint,
+        "healthy": not any(finding.severity == PROBLEM for finding in findings) and any(
+            finding.code == "endpoint_reached" for finding in findings
+        ),
+        "findings": [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in findings],
+        "slb": {**cloud, "backends": [_named(backend, nodes) for backend in cloud.get("backends") or ()]},
+        "load_balancers": [_tier_node(node, nodes) for node in nodes if "load_balancer" in node["roles"]],
+        "apiservers": [_apiserver(node, nodes) for node in nodes if "master" in node["roles"]],
+        "matrix": [
+            {"node": node["name"], "target": met["name"], **{key: met[key] for key in ("result", "http_status", "seconds", "error")}}
+            for node in nodes
+            for met in node["probes"] or ()
+        ],
+    }
+
+
+def _met(node: t.Mapping[str, t.Any], target: str) -> t.Mapping[str, t.Any]:
+    return next((met for met in node["probes"] or () if met["name"] == target), {})
+
+
+def _matrix(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> list[Node]:
+    """What the diagnosis needs of every node that could be reached."""
+    return [
+        Node(
+            name=node["name"],
+            endpoint=_met(node, ENDPOINT).get("result", ""),
+            endpoint_status=_met(node, ENDPOINT).get("http_status"),
+            local=_met(node, node["name"]).get("result") if "master" in node["roles"] else None,
+            local_status=_met(node, node["name"]).get("http_status") if "master" in node["roles"] else None,
+            backend=bool(node["backend"]),
+        )
+        for node in nodes
+        if node["probes"]
+    ]
+
+
+def _unreached(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
+    names = tuple(node["name"] for node in nodes if not node["probes"])
+    if names:
+        yield Finding("node_unreached", PROBLEM, f"Ansible could not reach {', '.join(names)}; nothing is known of them.", names)
+
+
+def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
+    instance = cloud.get("load_balancer")
+    if instance is None:
+        yield Finding("no_load_balancer", PROBLEM, f"The cloud has no load balancer {name}; run deploy_kube_apiserver.")
+        return
+    if instance.get("status") != "active":
+        yield Finding("load_balancer_inactive", PROBLEM, f"The load balancer {name} is {instance.get('status')}; it forwards nothing.")
+    for entry in cloud.get("listeners") or ():
+        if entry.get("status") != "running":
+            what = f"{entry['protocol']}/{entry['port']}"
+            yield Finding("listener_stopped", PROBLEM, f"The listener {what} is {entry.get('status')}; it forwards nothing.")
+    sick = [backend for backend in cloud.get("backends") or () if backend["status"] == "abnormal"]
+    well = [backend for backend in cloud.get("backends") or () if backend["status"] == "normal"]
+    if sick and well:
+        names = ", ".join(f"{backend['server_id']}:{backend['backend_port']}" for backend in sick)
+        yield Finding("backend_abnormal", PROBLEM, f"The cloud finds {len(sick)} backend(s) not well ({names}); the others carry the load.")
+
+
+def _named(backend: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+    node = next((node["name"] for node in nodes if node["address"] == backend.get("private_ip")), None)
+    return {**backend, "node": node}
+
+
+def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+    """A HAProxy node as the first other node sees it, for nobody talks to himself in production."""
+    seen = _seen(node["name"] + READY, nodes)
+    return {
+        "name": node["name"], "address": node["address"], "result": seen.get("result"),
+        "ready": seen.get("result") == OPEN and seen.get("http_status") == 200,
+    }
+
+
+def _apiserver(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+    local = _met(node, node["name"])
+    return {
+        "name": node["name"], "address": node["address"], "result": local.get("result"), "http_status": local.get("http_status"),
+        "ready": local.get("result") == OPEN and local.get("http_status") == 200,
+        "tls_version": (local.get("tls") or {}).get("version"),
+    }
+
+
+def _seen(target: str, nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any]:
+    return next((met for node in nodes if target != node["name"] + READY for met in [_met(node, target)] if met), {})
+
+
+def lines(report: t.Mapping[str, t.Any]) -> list[str]:
+    """The report for a terminal of 120 columns or more."""
+    instance = report["slb"].get("load_balancer")
+    shown = [f"Front end {report['name']}: {report['endpoint']}"]
+    if instance:
+        shown[0] += f" -> {instance['address']} ({instance['id']}, {instance['status']})"
+    for entry in report["slb"].get("listeners") or ():
+        shown.append(f"  SLB listener {entry['protocol']}/{entry['port']}: {entry['status']}")
+    for backend in report["slb"]["backends"]:
+        label = f"{backend['private_ip'] or backend['server_id']}:{backend['backend_port']}"
+        shown.append(f"    backend {backend['node'] or backend['server_id']} {label}: {backend['status']}")
+    shown += ["", *_table(report["matrix"]), "", "Diagnosis"]
+    shown += [f"  {finding['severity']:<8}  {finding['message']}" for finding in report["findings"]] or ["  nothing to say"]
+    shown += ["", f"Healthy: {'yes' if report['healthy'] else 'no'}"]
+    return shown
+
+
+def _table(matrix: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """One row for each node, one column for each target."""
+    targets = list(dict.fromkeys(row["target"] for row in matrix))
+    nodes = list(dict.fromkeys(row["node"] for row in matrix))
+    cells = {(row["node"], row["target"]): _cell(row) for row in matrix}
+    rows = [["from \\ to", *targets]] + [[node, *(cells.get((node, target), "-") for target in targets)] for node in nodes]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(targets) + 1)]
+    return ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _cell(row: t.Mapping[str, t.Any]) -> str:
+    return str(row["http_status"]) if row["http_status"] else str(row["result"])

@@ -1,0 +1,61 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A request loop for tests: GET over TLS, a new connection each, at a steady rate; one JSON line for each request.
+
+Run it inside a namespace of the test's own: ip netns exec NAMESPACE traffic.py HOST PORT PATH --seconds 10 --rate 20
+It ends by itself. A line holds start (seconds of the machine's monotonic clock), seconds, and either body or error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import http.client
+import json
+import ssl
+import sys
+import time
+
+
+def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLContext) -> dict[str, object]:
+    """Make one request on a connection of its own."""
+    start = time.monotonic()
+    met: dict[str, object] = {"start": start}
+    connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        met["body" if answer.status == 200 else "error"] = body if answer.status == 200 else f"status {answer.status}"
+    except (OSError, http.client.HTTPException) as error:
+        met["error"] = f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    met["seconds"] = round(time.monotonic() - start, 3)
+    return met
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("path")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=20.0, help="requests per second")
+    parser.add_argument("--timeout", type=float, default=5.0)
+    options = parser.parse_args()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    begin = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
+        waiting = []
+        for number in range(int(options.seconds * options.rate)):
+            time.sleep(max(0.0, begin + number / options.rate - time.monotonic()))
+            waiting.append(pool.submit(request, options.host, options.port, options.path, options.timeout, context))
+        for done in waiting:
+            sys.stdout.write(json.dumps(done.result()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
