@@ -1,0 +1,177 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as tests see it: playbooks as a user runs them, the emulated cloud's control interface, and real traffic."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+import urllib.request
+
+import testinfra
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples/kube_apiserver"
+SANDBOX = os.environ["CFHA_SANDBOX"]
+# the modules' engine, under the name that it has for Ansible
+sys.path.insert(0, os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0])
+API = os.environ["SLB_ENDPOINT"]
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+MASTERS = ("master-1", "master-2", "master-3")
+PROXIES = ("haproxy-1", "haproxy-2")
+CLIENT = "client-1"
+ENDPOINT = "k8s-api.example.com"
+#: Seconds after which no request may fail any more that starts then.
+RECOVERY = 4.0
+
+
+def control(method: str, path: str, body: t.Any = None) -> t.Any:
+    """Call the emulated cloud's control interface."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{API}/_emu/{path}", method=method, data=data, headers={"Content-Type": "application/json"})
+    with OPENER.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def switch(**switches: str) -> None:
+    """Set switches of the emulated cloud and wait until the data plane has them."""
+    control("PUT", "switches", switches)
+    control("POST", "wait", {"timeout": 10})
+
+
+@dataclasses.dataclass
+class Run:
+    """How a playbook ended."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something."""
+        return sum(int(line.split("changed=")[1].split()[0]) for line in self.output.splitlines() if "changed=" in line and "ok=" in line)
+
+
+def playbook(name: str, *arguments: str, inventory: pathlib.Path = EXAMPLE / "inventory.yml", **environment: str) -> Run:
+    """Run a playbook of the collection as a user does."""
+    command = [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", inventory, f"clusterfront.ha.{name}"]
+    done = subprocess.run(
+        [*map(str, command), "-e", f"@{EXAMPLE}/vars.yml", *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", **environment},
+    )
+    return Run(done.returncode, done.stdout)
+
+
+def deployed(*arguments: str) -> Run:
+    """Deploy, which has to go well."""
+    run = playbook("deploy_kube_apiserver", *arguments)
+    assert run.code == 0, run.output
+    return run
+
+
+def reported(path: pathlib.Path, *arguments: str) -> dict[str, t.Any]:
+    """The report as data."""
+    run = playbook("report_frontend", "-e", f"report_frontend_path={path}", *arguments)
+    assert run.code == 0, run.output
+    report: dict[str, t.Any] = json.loads(path.read_text())
+    return report
+
+
+def met(report: t.Mapping[str, t.Any], node: str, target: str = "endpoint") -> dict[str, t.Any]:
+    """What a node met at a target."""
+    return next(row for row in report["matrix"] if (row["node"], row["target"]) == (node, target))
+
+
+def finding(report: t.Mapping[str, t.Any], code: str) -> dict[str, t.Any]:
+    """The finding of a code; the assertion shows what there is instead."""
+    found = [entry for entry in report["findings"] if entry["code"] == code]
+    assert found, report["findings"]
+    return found[0]
+
+
+def machine(name: str) -> t.Any:
+    """A machine of the lab for testinfra."""
+    return testinfra.get_host(f"podman://{SANDBOX}-{name}")
+
+
+def podman(*arguments: str) -> None:
+    """Run podman."""
+    subprocess.run(["podman", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def link(name: str, up: bool) -> None:
+    """Take a machine's link away, or give it back."""
+    control("PUT", f"machines/{name}/link", {"up": up})
+
+
+class Traffic:
+    """A request loop from a machine to the endpoint, at a steady rate, each request on a connection of its own."""
+
+    def __init__(self, seconds: float, source: str = CLIENT, rate: float = 20.0) -> None:
+        script = ROOT / "tests/tools/traffic.py"
+        command = ["ip", "netns", "exec", f"{SANDBOX}-{source}", sys.executable, "-B", script, vip(), "6443", "/version"]
+        self._process = subprocess.Popen(
+            [*map(str, command), "--seconds", str(seconds), "--rate", str(rate)], stdout=subprocess.PIPE, text=True,
+        )
+
+    def requests(self) -> list[dict[str, t.Any]]:
+        """All requests, when the loop has ended."""
+        output, dummy = self._process.communicate(timeout=180)
+        return [json.loads(line) for line in output.splitlines()]
+
+
+def vip() -> str:
+    """The address of the front end."""
+    from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
+
+    client = Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
+    answer = client.slb("DescribeLoadBalancers", {"LoadBalancerName": "prod-api", "PageNumber": 1, "PageSize": 10})
+    return str(answer["LoadBalancers"]["LoadBalancer"][0]["Address"])
+
+
+def failures(requests: t.Sequence[t.Mapping[str, t.Any]], since: float = 0.0) -> list[t.Mapping[str, t.Any]]:
+    """The requests that failed, of those that started later than since."""
+    return [request for request in requests if "error" in request and request["start"] > since]
+
+
+def until(condition: t.Callable[[], bool], what: str, timeout: float = 40.0) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout:g} seconds"
+        time.sleep(0.25)
+
+
+def all_well() -> bool:
+    """Whether the cloud finds both HAProxy nodes well, and each of them all masters."""
+    states = [entry["state"] for entry in control("GET", "health")]
+    return len(states) >= 2 and set(states) == {"normal"} and all(servers_up(name) == 3 for name in PROXIES)
+
+
+SHOW_STAT = (
+    "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(3); s.connect('/run/haproxy/admin.sock');"
+    " s.sendall(b'show stat\\n'); print(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
+)
+
+
+def haproxy_rows(name: str) -> list[dict[str, str]]:
+    """HAProxy's own statistics."""
+    done = subprocess.run(
+        ["podman", "exec", f"{SANDBOX}-{name}", "/usr/bin/python3", "-c", SHOW_STAT], capture_output=True, text=True, check=False,
+    )
+    lines = done.stdout.strip().splitlines()
+    header = lines[0].lstrip("# ").split(",") if lines else []
+    return [dict(zip(header, line.split(","))) for line in lines[1:]]
+
+
+def servers_up(name: str) -> int:
+    """How many masters a HAProxy node finds ready."""
+    return sum(row["status"].startswith("UP") for row in haproxy_rows(name) if row["svname"] in MASTERS)
