@@ -1,0 +1,94 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors that the API answers: code, HTTP status and message."""
+
+from __future__ import annotations
+
+# Statuses other than 400. Where sources give two, the one of the public error page is used.
+STATUS = {
+    "CheckedListenerNotFound": 404,
+    "InternalError": 500,
+    "InvalidAccessKeyId.NotFound": 404,
+    "InvalidApi.NotFound": 404,
+    "InvalidLoadBalancerId.NotFound": 404,
+    "InvalidRegionId.NotFound": 404,
+    "InvalidResourceId.NotFound": 404,
+    "InvalidVersion": 404,
+    "ListenerNotFound": 404,
+    "ServiceIsStopping": 409,
+}
+
+MESSAGES = {
+    "AclNotExist": "The specified ACL does not exist.",
+    "BackendServer.ServerIdEmpty": "The ServerId of a backend server must not be empty.",
+    "BackendServersMalformed": "The specified BackendServers is malformed.",
+    "CheckedListenerNotFound": "The health checked listener does not exist.",
+    "DryRunOperation": "Request validation has been passed with DryRun flag set.",
+    "InternalError": "The request processing has failed due to some unknown error.",
+    "InvalidAccessKeyId.Inactive": "Specified access key is disabled.",
+    "InvalidAccessKeyId.NotFound": "Specified access key is not found.",
+    "InvalidApi.NotFound": "Specified api is not found, please check your url and method.",
+    "InvalidLoadBalancerId.NotFound": "The specified LoadBalancerId does not exist.",
+    "InvalidRegionId.NotFound": "The specified RegionId does not exist.",
+    "InvalidResourceId.NotFound": "The specified ResourceId does not exist.",
+    "InvalidSecurityToken.MismatchWithAccessKey": "Specified SecurityToken mismatch with the AccessKey.",
+    "InvalidTimeStamp.Expired": "Specified time stamp or date value is expired.",
+    "InvalidTimeStamp.Format": "Specified time stamp or date value is not well formatted.",
+    "InvalidVersion": "Specified parameter Version is not valid.",
+    "InvalidWeight.Malformed": "The specified Weight is invalid, as it should be in [0, 100].",
+    "LX_REQUEST_TOKEN_CONFLICT": "The ClientToken was already used with other parameters.",
+    "ListenerAlreadyExists": "A listener with the specified port already exists.",
+    "ListenerNotFound": "The specified listener does not exist.",
+    "ListenerNumberOverLimit": "The number of listeners exceeds the limit of the load balancer.",
+    "MissingAccessKeyId": "AccessKeyId is mandatory for this action.",
+    "ObtainIpFail": "Failed to obtain the IP address of the backend server; it does not exist or is not running.",
+    "Operation.Deny": "The operation is denied while the listener is being configured.",
+    "OperationDenied.DeleteProtectionIsOn":
+        "The loadbalancer can't be deleted due to DeleteProtection is enabled.",
+    "OperationFailed.ListenerStatusNotSupport": "The status of the listener does not support this operation.",
+    "OverQuota": "The quota of load balancers is exceeded.",
+    "RspoolVipExist": "There are vips associated with this vServer group.",
+    "ServiceIsConfiguring": "The specified service is being configured.",
+    "ServiceIsStopping": "The specified service is stopping.",
+    "ShareSlbHaltSales": "The share instance has been discontinued.",
+    "SignatureNonceUsed": "Specified signature nonce was used already.",
+    "TagCountLimit": "A resource can have at most 20 tags.",
+    "TooManyBackendServers": "The total number of input real servers exceeds max supported number: 20",
+    "TooManyListeners": "Several listeners use the specified port; give ListenerProtocol.",
+    "UnsupportedHTTPMethod": "This http method is not supported.",
+    "VSwitchAvailableIpNotExist": "The vSwitch has no available IP address.",
+}
+
+
+class ApiError(Exception):
+    """An error answer of the API."""
+
+    def __init__(self, code: str, message: str = "", status: int = 0) -> None:
+        self.code = code
+        self.message = message or MESSAGES.get(code, code)
+        self.status = status or STATUS.get(code, 400)
+        super().__init__(f"{code}: {self.message}")
+
+
+def invalid(message: str) -> ApiError:
+    """The catch-all code, of which only the message says what is wrong."""
+    return ApiError("InvalidParameter", message)
+
+
+def missing(name: str) -> ApiError:
+    """A parameter that must be given was not."""
+    return ApiError(
+        f"Missing{name}",
+        f'The input parameter "{name}" that is mandatory for processing this request is not supplied.',
+    )
+
+
+def missing_group() -> ApiError:
+    """The code of a missing vServer group is generic; callers know it by its message."""
+    return ApiError("InvalidParameter", "The specified VServerGroupId does not exist.", 404)
+
+
+def missing_resource() -> ApiError:
+    """What the Describe operations of listeners answer for one that does not exist."""
+    return invalid("The specified resource does not exist.")

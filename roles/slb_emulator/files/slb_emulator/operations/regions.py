@@ -1,0 +1,31 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Regions and zones."""
+
+from __future__ import annotations
+
+from .. import regions
+from ..cloud import Answer, Call, Cloud
+from .registry import operation
+
+
+@operation("DescribeRegions", regional=False)
+def describe_regions(cloud: Cloud, call: Call) -> Answer:
+    return {"Regions": {"Region": [
+        {"RegionId": region, "LocalName": name, "RegionEndpoint": regions.endpoint(region)}
+        for region, (name, dummy) in regions.REGIONS.items()
+    ]}}
+
+
+@operation("DescribeZones")
+def describe_zones(cloud: Cloud, call: Call) -> Answer:
+    return {"Zones": {"Zone": [
+        {
+            "ZoneId": zone, "LocalName": zone,
+            "SlaveZones": {"SlaveZone": [
+                {"ZoneId": other, "LocalName": other} for other in regions.standby_zones(zone, call.region)
+            ]},
+        }
+        for zone in regions.zones(call.region)
+    ]}}

@@ -1,0 +1,145 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state as plain data, and its snapshot on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import inventory as inventories
+from .inventory import Inventory
+
+
+@dataclass
+class Server:
+    """A member of a group or of a default pool (port 0: the listener's backend port)."""
+
+    server_id: str
+    port: int
+    weight: int
+    description: str = ""
+    type: str = "ecs"
+    server_ip: str = ""  # only what the caller gave
+
+
+@dataclass
+class Listener:
+    """Settings have the names of the API's answers."""
+
+    port: int
+    protocol: str
+    settings: dict[str, Any]
+    status: str = "stopped"
+    next_status: str = ""  # where a transition ends, and when
+    next_at: float = 0.0
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.protocol}_{self.port}"
+
+    @property
+    def group(self) -> str:
+        return str(self.settings.get("VServerGroupId", ""))
+
+    @property
+    def serving(self) -> bool:
+        return self.status == "running" or (self.status == "configuring" and self.next_status == "running")
+
+
+@dataclass
+class LoadBalancer:
+    """Attributes have the names of the API's answers."""
+
+    id: str
+    region: str
+    attributes: dict[str, Any]
+    tags: dict[str, str] = field(default_factory=dict)
+    servers: list[Server] = field(default_factory=list)
+    listeners: dict[str, Listener] = field(default_factory=dict)
+
+    @property
+    def vpc_id(self) -> str:
+        return str(self.attributes["VpcId"])
+
+    @property
+    def active(self) -> bool:
+        return bool(self.attributes["LoadBalancerStatus"] == "active")
+
+
+@dataclass
+class ServerGroup:
+    id: str
+    region: str
+    load_balancer: str
+    name: str
+    created: str
+    servers: list[Server] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class State:
+    load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
+    server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+    client_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sequence: int = 0
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    links_down: list[str] = field(default_factory=list)
+    switches: dict[str, Any] = field(default_factory=dict)
+    inventory: Inventory = field(default_factory=Inventory)
+
+    def members(self, balancer: LoadBalancer, listener: Listener) -> list[tuple[Server, int]]:
+        """The servers of a listener with the port on which each is called."""
+        if listener.group:
+            group = self.server_groups.get(listener.group)
+            return [(server, server.port) for server in group.servers] if group else []
+        return [(server, int(listener.settings.get("BackendServerPort", 0))) for server in balancer.servers]
+
+
+def _servers(plain: list[dict[str, Any]]) -> list[Server]:
+    return [Server(**server) for server in plain]
+
+
+def _load_balancer(plain: dict[str, Any]) -> LoadBalancer:
+    listeners = {key: Listener(**listener) for key, listener in plain["listeners"].items()}
+    return LoadBalancer(**{**plain, "servers": _servers(plain["servers"]), "listeners": listeners})
+
+
+def _state(plain: dict[str, Any]) -> State:
+    return State(**{
+        **plain,
+        "load_balancers": {key: _load_balancer(value) for key, value in plain["load_balancers"].items()},
+        "server_groups": {
+            key: ServerGroup(**{**value, "servers": _servers(value["servers"])})
+            for key, value in plain["server_groups"].items()
+        },
+        "inventory": inventories.parse(plain["inventory"]),
+    })
+
+
+class Store:
+    """Holds the state and writes it whole after each change: it is small, and half a change is never on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.restored = path.exists()
+        self.state = _state(json.loads(path.read_text(encoding="utf-8"))) if self.restored else State()
+
+    def save(self) -> None:
+        temporary = self._path.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
+        os.replace(temporary, self._path)
+
+    def reset(self) -> None:
+        """Forget the load balancers; the counter goes on, so that an id never comes back."""
+        old = self.state
+        self.state = State(
+            sequence=old.sequence, links_down=old.links_down, switches=old.switches, inventory=old.inventory,
+        )
+        self.save()
