@@ -218,8 +218,11 @@ def molecule(stage: Stage) -> None:
         "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
-    well = stage.check(tool("molecule"), "test", *arguments, env=environment)
-    stage.add_junit(report, well)
+    try:
+        stage.add_junit(report, stage.check(tool("molecule"), "test", *arguments, env=environment))
+    finally:
+        # Molecule leaves the lab where it is when it ends by an error of its own
+        stage.run(tool("ansible-playbook"), "clusterfront.ha.stop_sandbox")
 
 
 def quickstart(stage: Stage) -> None:

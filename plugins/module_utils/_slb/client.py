@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import os
 import random
 import time
@@ -91,7 +92,10 @@ def split_endpoint(endpoint: str) -> tuple[str, str]:
 def bypasses_proxy(host_and_port: str) -> bool:
     """Whether a proxy of the environment has to stay out: loopback always, and what NO_PROXY names."""
     host = urllib.parse.urlsplit(f"//{host_and_port}").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.") or bool(urllib.request.proxy_bypass(host))
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return True
+    return host == "localhost" or bool(urllib.request.proxy_bypass(host))
 
 
 @contextlib.contextmanager
@@ -264,13 +268,19 @@ def _credential(settings: Settings) -> t.Any:
             kind = "sts" if key[2] else "access_key"
             return client.Client(models.Config(type=kind, access_key_id=key[0], access_key_secret=key[1], security_token=key[2]))
         if settings.ecs_ram_role:
-            return client.Client(provider=provider.EcsRamRoleCredentialsProvider(role_name=settings.ecs_ram_role))
-        if settings.profile:
-            return client.Client(provider=provider.CLIProfileCredentialsProvider(profile_name=settings.profile))
-        credential = client.Client()
+            credential = client.Client(provider=provider.EcsRamRoleCredentialsProvider(role_name=settings.ecs_ram_role))
+        elif settings.profile:
+            credential = client.Client(provider=provider.CLIProfileCredentialsProvider(profile_name=settings.profile))
+        else:
+            credential = client.Client()
+        # asked for here: in the middle of a call the SDK says of it that the cloud gave no answer
         credential.get_credential()
         return credential
-    except CredentialException as error:
+    except (CredentialException, ValueError) as error:
+        source = settings.ecs_ram_role or settings.profile
+        if source:
+            option = "ecs_ram_role" if settings.ecs_ram_role else "profile"
+            raise CredentialsMissing(f"{option} is '{source}', which gives no credentials: {str(error).rstrip('.')}") from error
         raise CredentialsMissing(
             "no credentials were found: give access_key_id and access_key_secret, set ALIBABA_CLOUD_ACCESS_KEY_ID and"
             " ALIBABA_CLOUD_ACCESS_KEY_SECRET, name a profile, or run on an ECS instance that has a RAM role"

@@ -62,6 +62,10 @@ class NotSettled(SlbError):
     """Every call was accepted, but the cloud still does not show what was asked for."""
 
 
+class Overtaken(SlbError):
+    """Another run made the same object at the same time, and its object is the older one."""
+
+
 class ApiError(SlbError):
     """The API answered with an error, or did not answer at all (code is None then)."""
 
@@ -113,6 +117,7 @@ CODES: dict[str, Verdict] = {
     "CheckedListenerNotFound": Verdict.ABSENT,
     # another run was faster
     "ListenerAlreadyExists": Verdict.STALE,
+    "Operation.NotAllowed": Verdict.STALE,
     "InvalidBackendServers.ServerIpConflict": Verdict.STALE,
 }
 

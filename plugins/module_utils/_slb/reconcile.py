@@ -12,7 +12,7 @@ import typing as t
 from . import lookup, waiters
 from .client import Client
 from .document import FrontEnd
-from .errors import ApiError, DocumentError, NotSettled, Verdict
+from .errors import ApiError, DocumentError, NotSettled, Overtaken, Verdict
 from .plan import LOAD_BALANCER, CloudState, Plan, Ref, Server, Step, Token, build
 from .resources import listener, load_balancer, server_group
 
@@ -50,7 +50,7 @@ def reconcile(
     plan = build(document, before)
     if check_mode or not plan.changed:
         return Outcome(plan, before, plan.predicted, client.reads, client.writes)
-    _apply_until_done(client, document, plan, token())
+    _apply_until_done(client, document, plan, token(), before.servers)
     return Outcome(plan, before, _settled(client, document, before.servers), client.reads, client.writes)
 
 
@@ -62,7 +62,10 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
     if servers is None:
         servers = _servers(client, document)
     found = load_balancer.fetch(client, document.load_balancer)
-    instance, younger = load_balancer.choose(document, found)
+    instance, twins = load_balancer.choose(document, found)
+    if twins:
+        used = listener.used_instances(client, [entry.id for entry in found if entry.id])
+        instance, twins = load_balancer.choose_twin(found, used)
     if instance is None or instance.id is None:
         return CloudState(servers=servers)
     removing = document.state == "absent"
@@ -74,10 +77,9 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
         client, instance.id, {group.id: group.config.name for group in groups if group.id},
         [entry.symbol for entry in document.listeners],
     ) if document.listeners or removing else []
-    used = listener.used_instances(client, [twin.id for twin in younger if twin.id]) if younger else set()
     return CloudState(
         load_balancer=instance,
-        twins=tuple(twin for twin in younger if twin.id not in used),
+        twins=twins,
         server_groups=tuple(server_group.with_addresses(group, servers) for group in groups),
         listeners=tuple(listeners),
         servers=servers,
@@ -111,23 +113,23 @@ def _default_pool(client: Client, load_balancer_id: str) -> tuple[str, ...]:
     return tuple(entry["ServerId"] for entry in (attributes.get("BackendServers") or {}).get("BackendServer") or ())
 
 
-def _apply_until_done(client: Client, document: FrontEnd, plan: Plan, token: str) -> None:
+def _apply_until_done(client: Client, document: FrontEnd, plan: Plan, token: str, servers: tuple[Server, ...]) -> None:
     """Apply a plan; where the cloud changed meanwhile, or a call got no answer, look again and plan anew."""
-    servers = None
     for last in (False,) * (ROUNDS - 1) + (True,):
         try:
-            _apply(client, plan, token)
+            _apply(client, document, plan, token)
             return
+        except Overtaken:
+            if last:
+                raise
         except ApiError as error:
             if last or error.verdict not in (Verdict.UNKNOWN, Verdict.STALE):
                 raise
-            client.sleep(SETTLE_PAUSE)
-        state = fetch(client, document, servers)
-        servers = state.servers
-        plan = build(document, state)
+        client.sleep(SETTLE_PAUSE)
+        plan = build(document, fetch(client, document, servers))
 
 
-def _apply(client: Client, plan: Plan, token: str) -> None:
+def _apply(client: Client, document: FrontEnd, plan: Plan, token: str) -> None:
     known = _known_ids(plan)
     for step in plan.steps:
         parameters = {name: _resolved(value, known, token) for name, value in step.parameters.items()}
@@ -142,6 +144,15 @@ def _apply(client: Client, plan: Plan, token: str) -> None:
             known[step.symbol] = answer[step.yields]
         if step.wait:
             waiters.wait(client, step.wait, _wait_parameters(step, parameters, known), step.symbol.replace(":", " "))
+        if step.symbol == LOAD_BALANCER and step.yields:
+            _refuse_second(client, document, known[LOAD_BALANCER])
+
+
+def _refuse_second(client: Client, document: FrontEnd, made: str) -> None:
+    """Names are not unique: of two runs that made the instance at once, the one whose instance is younger goes on with the other."""
+    ours = [entry.id for entry in load_balancer.fetch(client, document.load_balancer) if entry.owner == document.owner]
+    if ours and ours[0] != made:
+        raise Overtaken(f"another run made {ours[0]} at the same time as this one made {made}")
 
 
 def _known_ids(plan: Plan) -> dict[str, str]:

@@ -21,7 +21,10 @@ def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
     return {
         "name": document.owner,
         "load_balancer": load_balancer(state.load_balancer),
-        "server_groups": [server_group(group) for group in state.server_groups if _named(document, group)],
+        # by name: groups that are made in one second have no order of age
+        "server_groups": [
+            server_group(group) for group in sorted(state.server_groups, key=lambda group: group.config.name) if _named(document, group)
+        ],
         "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
     }
 

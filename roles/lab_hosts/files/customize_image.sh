@@ -52,9 +52,13 @@ for unit in systemd-udevd.service systemd-udev-trigger.service systemd-udev-sett
     dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
     sys-kernel-debug.mount sys-kernel-tracing.mount proc-sys-fs-binfmt_misc.automount \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-    man-db.timer motd-news.timer; do
+    ssh.service ssh.socket man-db.timer motd-news.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+
+# sshd is started by podman exec for one connection each; keys come from the sandbox.
+rm -f "$root"/etc/ssh/ssh_host_*
+echo 'd /run/sshd 0755 root root' > "$root/etc/tmpfiles.d/sshd.conf"
 
 install -m 0755 "$here/host_init.sh" "$root/usr/local/sbin/host-init"

@@ -17,6 +17,7 @@ import os
 import platform
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ IMAGE_LABEL = "cfha.image"
 # mount and sysctl, addresses and packet filters, ping, names of other users' processes in ss, sudo's log
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW,SYS_PTRACE,AUDIT_WRITE"
 CAP_SYS_RESOURCE = 24
+# where a host sees the keys of its sandbox
+SSH_MOUNT = "/etc/lab-ssh"
 # the hook needs apt, which is in the minimal set of Debian, but not in Ubuntu's
 MAKE_OPTIONS = ("--mode=root", "--variant=minbase", "--include=apt", "--format=tar", "--skip=cleanup/apt")
 IMPORT_OPTIONS = (
@@ -56,6 +59,7 @@ class Options:
     system_packages: list[str]
     apt_sources: list[str]
     cache_directory: str
+    ssh_directory: str
     boot_timeout: float
 
     @property
@@ -78,7 +82,7 @@ class Options:
 
 def run(*command: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise LabError(f"The command {command[0]} is missing; install the package that brings it.") from None
     if done.returncode and not may_fail:
@@ -96,7 +100,7 @@ def image_exists(image: str) -> bool:
 
 def machine_codename() -> str:
     lines = (line.partition("=") for line in Path("/etc/os-release").read_text().splitlines())
-    return {key: value.strip('"') for key, _, value in lines}.get("VERSION_CODENAME", "")
+    return {key: value.strip('"') for key, dummy, value in lines}.get("VERSION_CODENAME", "")
 
 
 def apt_sources(release: str) -> list[str]:
@@ -111,7 +115,7 @@ def apt_sources(release: str) -> list[str]:
             known = components.setdefault((site, wanted[suite]), [])
             if component not in known:
                 known.append(component)
-    if not any(suite == release for _, suite in components):
+    if not any(suite == release for dummy, suite in components):
         raise LabError(
             f"apt on this machine knows no mirror of {codename or 'its release'}; "
             "run 'apt-get update' or set lab_hosts_apt_sources."
@@ -231,11 +235,37 @@ def run_command() -> list[str]:
     return found
 
 
+SSHD_CONFIG = f"""\
+HostKey {SSH_MOUNT}/host_key
+AuthorizedKeysFile {SSH_MOUNT}/authorized_keys
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+# the files belong to the machine's root, whatever their modes
+StrictModes no
+UsePAM no
+UseDNS no
+LogLevel ERROR
+Subsystem sftp internal-sftp
+"""
+
+
+def make_ssh_keys(directory: Path) -> None:
+    """The key that Ansible comes with, and what the hosts' sshd needs. Nothing listens: sshd runs on a pipe of podman exec."""
+    shared = directory / "hosts"
+    shared.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    for key in (directory / "key", shared / "host_key"):
+        if not key.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(key))
+    (shared / "authorized_keys").write_text((directory / "key.pub").read_text())
+    (shared / "sshd_config").write_text(SSHD_CONFIG)
+
+
 def start_host(name: str, options: Options, command: list[str]) -> None:
     run(
         *command, "--detach", "--systemd=always", "--cgroupns=private",
         f"--name={name}", f"--hostname={name[len(options.sandbox) + 1:]}", f"--network=ns:{namespace(name)}",
-        "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}",
+        "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
         f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={options.image}", options.image,
     )  # fmt: skip
 
@@ -297,6 +327,7 @@ def start(options: Options) -> dict[str, Any]:
         done.append(f"made the image {options.image} in {time.monotonic() - begun:.1f} s")
     begun = time.monotonic()
     if missing and not options.check:
+        make_ssh_keys(Path(options.ssh_directory))
         command = run_command()
         for name in missing:
             bring_up(name, there.get(name), options, command)
@@ -318,6 +349,8 @@ def remove(options: Options) -> dict[str, Any]:
     )
     if ours and not options.check:
         run("podman", "rm", "--force", "--time=0", "--volumes", *ours)
+        if not named:
+            shutil.rmtree(options.ssh_directory, ignore_errors=True)
     images = remove_images(options) if options.image_state == "absent" else []
     summary = f"removed {', '.join([*ours, *images])}" if ours or images else "nothing to remove"
     return {"changed": bool(ours or images), "removed": ours, "removed_images": images, "summary": summary}

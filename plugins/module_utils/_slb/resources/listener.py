@@ -87,7 +87,7 @@ CARRIED = ("AclStatus", "AclType", "AclId", "MasterSlaveServerGroupId")
 def fetch(
     client: Client, load_balancer_id: str, group_names: t.Mapping[str, str], settled: t.Collection[str] = ()
 ) -> list[Observed[Listener]]:
-    """All listeners of an instance. group_names leads from a group's id to its name.
+    """All listeners of an instance in the order of their ports. group_names leads from a group's id to its name.
 
     Those whose symbols are in settled are read again until they are neither on their way up nor down.
     """
@@ -97,8 +97,12 @@ def fetch(
         found = [observe(entry, group_names) for page in pages for entry in page.get("Listeners") or ()]
         passing = any(entry.status in PASSING and entry.config.symbol in settled for entry in found)
         if not passing or client.clock() > deadline:
-            return found
+            return sorted(found, key=_order)
         client.sleep(PASSING_PAUSE)
+
+
+def _order(entry: Observed[Listener]) -> tuple[int, str]:
+    return entry.config.port, entry.config.protocol
 
 
 def used_instances(client: Client, ids: t.Sequence[str]) -> set[str]:
@@ -176,7 +180,7 @@ def plan(
             _create(document, desired, instance, groups) if has is None else _update(desired, has, instance, groups)
         )
         steps.extend(more)
-    return steps, tuple(sorted(listeners.values(), key=lambda entry: (entry.config.port, entry.config.protocol)))
+    return steps, tuple(sorted(listeners.values(), key=_order))
 
 
 def _by_group_name(desired: Listener, groups: t.Sequence[Observed[ServerGroup]]) -> Listener:

@@ -64,7 +64,8 @@ def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
         ),
         id=entry["LoadBalancerId"],
         owner=owner,
-        created=entry.get("CreateTime") or "",
+        # to the millisecond where the API tells it
+        created=str(entry.get("CreateTimeStamp") or entry.get("CreateTime") or ""),
         status=entry.get("LoadBalancerStatus"),
         facts={"address": entry.get("Address"), "region": entry.get("RegionId"), "spec": entry.get("LoadBalancerSpec") or None},
     )
@@ -80,7 +81,7 @@ def _charge_type(entry: t.Mapping[str, t.Any]) -> str:
 def choose(
     document: FrontEnd, found: t.Sequence[Observed[LoadBalancer]]
 ) -> tuple[Observed[LoadBalancer] | None, tuple[Observed[LoadBalancer], ...]]:
-    """The instance that the document means, and younger twins of the same owner.
+    """The oldest instance that the document may mean, and younger twins of the same owner.
 
     Raises LookupFailed where it is not clear which one is meant.
     """
@@ -99,6 +100,19 @@ def choose(
             " say which one is meant by load_balancer.id"
         )
     return found[0], tuple(found[1:])
+
+
+def choose_twin(
+    found: t.Sequence[Observed[LoadBalancer]], used: t.Collection[str]
+) -> tuple[Observed[LoadBalancer], tuple[Observed[LoadBalancer], ...]]:
+    """Of instances of one name and owner, which two runs at once made: the one that has listeners, else the oldest; and the others."""
+    if len(used) > 1:
+        raise LookupFailed(
+            f"load_balancer.name '{found[0].config.name}' fits {len(found)} instances that this front end made, and"
+            f" {quoted(sorted(used))} have listeners; say which one is meant by load_balancer.id"
+        )
+    first, *others = sorted(found, key=lambda entry: entry.id not in used)
+    return first, tuple(others)
 
 
 def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[LoadBalancer]]:

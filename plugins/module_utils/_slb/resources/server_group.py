@@ -128,7 +128,8 @@ def _resolved(
     server = here[0]
     if server.status != "Running" and (server.id, backend.port) not in members:
         raise DocumentError(f"{where}: {wanted} is {server.id}, which is {server.status}; only a running server can be added")
-    address = backend.private_ip or (server.private_ips[0] if server.private_ips else None)
+    # the first one is what the load balancer connects to, whichever address led here
+    address = server.private_ips[0] if server.private_ips else None
     return dataclasses.replace(backend, server_id=server.id, private_ip=address)
 
 
