@@ -73,5 +73,3 @@ def test_noop_costs_little_more_than_the_import(play, connection) -> None:
           f" ({noop / allowed:.2f} of it)")
     assert len([name for name, dummy in times if NOOP in name]) == ROUNDS
     assert noop <= allowed + NOISE, "the module does more than it has to: look at what it imports, and at its calls"
-
-

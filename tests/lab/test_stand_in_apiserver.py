@@ -112,7 +112,7 @@ def test_file_turns_readyz_alone(apiserver: Apiserver) -> None:
 def test_connection_is_kept(apiserver: Apiserver) -> None:
     connection = apiserver.connection()
     sockets = set()
-    for _ in range(3):
+    for dummy in range(3):
         connection.request("GET", "/readyz")
         assert connection.getresponse().read() == b"ok"
         sockets.add(connection.sock)
@@ -147,7 +147,7 @@ def test_plain_http_gets_a_400(apiserver: Apiserver) -> None:
 
 
 def test_silent_clients_hold_up_nobody(apiserver: Apiserver) -> None:
-    silent = [socket.create_connection(("127.0.0.1", apiserver.port)) for _ in range(20)]
+    silent = [socket.create_connection(("127.0.0.1", apiserver.port)) for dummy in range(20)]
     try:
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(apiserver.ask, ["/readyz"] * 40)) == {(200, "ok")}

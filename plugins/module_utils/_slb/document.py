@@ -146,6 +146,12 @@ class FrontEnd:
     #: The load balancer has to exist already: a module that manages only a part of it.
     load_balancer_exists: bool = False
 
+    @property
+    def only_removes(self) -> bool:
+        """Whether nothing is wanted to be there, so that a load balancer which is gone is no reason to fail."""
+        parts: list[ServerGroup | Listener] = [*self.server_groups, *self.listeners]
+        return self.state == "absent" or (self.load_balancer_exists and bool(parts) and all(part.state == "absent" for part in parts))
+
 
 def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
     """Make the document from a module's options and check it.

@@ -116,6 +116,8 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
 
     if document.state == "absent":
         return _remove(document, current)
+    if document.only_removes and current.load_balancer is None:
+        return Plan(steps=(), predicted=current)
     instance_steps, instance = load_balancer.plan(document, current)
     group_steps, groups = server_group.plan(document, current, instance)
     listener_steps, listeners = listener.plan(document, current, instance, groups)

@@ -162,7 +162,7 @@ def build_image(options: Options) -> None:
             except FileNotFoundError:
                 raise LabError("The command mmdebstrap is missing; install the package mmdebstrap.") from None
             importer = ["podman", "import", "--quiet", *IMPORT_OPTIONS, "-"]
-            store = subprocess.run(importer, stdin=maker.stdout, stdout=subprocess.PIPE, stderr=log)
+            store = subprocess.run(importer, stdin=maker.stdout, stdout=subprocess.PIPE, stderr=log, check=False)
             assert maker.stdout is not None
             maker.stdout.close()  # so that mmdebstrap ends when podman gave up
             failed = maker.wait() != 0

@@ -89,6 +89,7 @@ class Server(ThreadingHTTPServer):
         with self._idle:
             self._idle.wait_for(lambda: self._requests == 0, limit)
 
+
 class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"

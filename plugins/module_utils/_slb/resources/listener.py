@@ -214,7 +214,7 @@ def _create(
             desired.symbol, "create", "CreateLoadBalancerTCPListener",
             {
                 **_target(desired, instance, protocol=False),
-                **_written(config, creating=True),
+                **_written(config, None),
                 "BackendServerPort": config.backend_port,
                 "VServerGroupId": _group_reference(desired, groups),
                 "Tag": [{"Key": OWNER_TAG, "Value": document.owner}],
@@ -265,7 +265,7 @@ def _update(
                 {
                     **_target(desired, instance, protocol=False),
                     **has.carried,
-                    **_written(config, creating=False),
+                    **_written(config, has.config),
                     **({"VServerGroup": "on", "VServerGroupId": group} if group else {}),
                     **({"MasterSlaveServerGroup": "on"} if "MasterSlaveServerGroupId" in has.carried and not group else {}),
                 },
@@ -299,14 +299,18 @@ def _refuse_immutable(desired: Listener, changes: t.Sequence[tuple[str, t.Any, t
             )
 
 
-def _written(config: Listener, creating: bool) -> dict[str, t.Any]:
-    """Every option on the wire: Set calls may reset what they are not told."""
+def _written(config: Listener, has: Listener | None) -> dict[str, t.Any]:
+    """Every option on the wire: Set calls may reset what they are not told. has is None where the listener is made."""
     written = {}
-    for fields, holder in ((TCP_FIELDS, config), (TCP_HEALTH_FIELDS, config.health_check)):
+    for fields, holder, before in (
+        (TCP_FIELDS, config, has), (TCP_HEALTH_FIELDS, config.health_check, has.health_check if has else None)
+    ):
         for field in fields:
             value = getattr(holder, field.option)
-            if value is not None:
-                written[(creating and field.create) or field.wire] = field.write(value)
+            # an empty text takes one away; where there is none, the API wants no text rather than an empty one
+            if value is None or (value == "" and not getattr(before, field.option, None)):
+                continue
+            written[field.create if has is None and field.create else field.wire] = field.write(value)
     return written
 
 

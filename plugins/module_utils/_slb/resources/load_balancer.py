@@ -87,7 +87,7 @@ def choose(
     """
     desired = document.load_balancer
     if not found:
-        if document.state != "absent" and (desired.id or document.load_balancer_exists):
+        if not document.only_removes and (desired.id or document.load_balancer_exists):
             raise LookupFailed(
                 f"load_balancer '{desired.id or desired.name}' does not exist in this region; names and ids of one region"
                 " only are looked at"
@@ -184,7 +184,7 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
         {
             "LoadBalancerName": config.name,
             "AddressType": address_type,
-            "VpcId": config.vpc_id if intranet else None,
+            "VpcId": config.vpc_id,
             "VSwitchId": config.vswitch_id,
             "Address": config.address,
             "MasterZoneId": config.master_zone_id,

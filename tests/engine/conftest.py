@@ -1,0 +1,258 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine and the emulated cloud, and a wire between them that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import http.client
+import http.server
+import pathlib
+import sys
+import threading
+import time
+import typing as t
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, front_end, partial
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import Outcome, reconcile
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import inventory as inventory_of
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "emulator"))
+
+from emulator_harness import KEY, REGION, Emulator, Slb, inventory  # noqa: E402
+
+MACHINES = {"master-1": "192.0.2.11", "haproxy-1": "192.0.2.21", "haproxy-2": "192.0.2.22", "haproxy-3": "192.0.2.23"}
+OTHER_VPC: dict[str, t.Any] = {
+    "name": "other",
+    "cidr": "198.51.100.0/24",
+    "gateway": "198.51.100.253",
+    "vswitches": [{"vswitch_id": "vsw-ut-other", "zone_id": "cn-hangzhou-i", "cidr": "198.51.100.0/24"}],
+}
+
+
+@dataclasses.dataclass
+class Run:
+    """One run of the engine, as a user sees it."""
+
+    outcome: Outcome
+    document: FrontEnd
+
+    @property
+    def changed(self) -> bool:
+        return self.outcome.plan.changed
+
+    @property
+    def steps(self) -> list[dict[str, str]]:
+        return [step.to_result() for step in self.outcome.plan.steps]
+
+    @property
+    def operations(self) -> list[str]:
+        return [step.operation for step in self.outcome.plan.steps]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        return self.outcome.plan.kept
+
+    @property
+    def diff(self) -> dict[str, t.Any]:
+        before, after = (view.difference(self.document, state) for state in (self.outcome.before, self.outcome.after))
+        return {"before": before, "after": after}
+
+    @property
+    def shown(self) -> dict[str, t.Any]:
+        return view.front_end(self.document, self.outcome.after) or {}
+
+
+class Cloud:
+    """The emulated cloud with its machines, and ways to look at it beside the engine."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.slb = Slb(emulator.address)
+
+    def run(
+        self,
+        options: dict[str, t.Any],
+        *,
+        check_mode: bool = False,
+        address: str | None = None,
+        timeout: float = 20.0,
+        make: t.Callable[[dict[str, t.Any]], FrontEnd] = front_end,
+        kind: type[Client] = Client,
+        **settings: t.Any,
+    ) -> Run:
+        """Run the engine. Pauses are short: what is waited for is there at once."""
+        endpoint = f"http://{address or self.emulator.address}"
+        wanted = make(copy.deepcopy(options))
+        client = kind(
+            Settings(
+                **{
+                    "region": REGION,
+                    **KEY,
+                    "slb_endpoint": endpoint,
+                    "ecs_endpoint": endpoint,
+                    "timeout": timeout,
+                    **settings,
+                }
+            ),
+            sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
+        )
+        return Run(reconcile(client, wanted, check_mode=check_mode, token=lambda: str(uuid.uuid4())), wanted)
+
+    def everything(self, name: str) -> dict[str, t.Any]:
+        """All that a load balancer has, whoever made it, as _info modules show it."""
+        endpoint = f"http://{self.emulator.address}"
+        client = Client(Settings(REGION, **KEY, slb_endpoint=endpoint, ecs_endpoint=endpoint))
+        state = inventory_of(client, partial({"name": name}))
+        assert state.load_balancer is not None
+        return {
+            "load_balancer": view.load_balancer(state.load_balancer),
+            "server_groups": [view.server_group(group) for group in state.server_groups],
+            "listeners": [view.listener(entry) for entry in state.listeners],
+        }
+
+    def forget(self) -> None:
+        self.emulator.control("DELETE", "requests")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Calls by action since the last forget()."""
+        return t.cast("dict[str, int]", self.emulator.control("GET", "requests")["counts"])
+
+    @property
+    def writes(self) -> int:
+        return int(self.emulator.control("GET", "requests")["writes"])
+
+    def switch(self, **values: t.Any) -> None:
+        self.emulator.control("PUT", "switches", values)
+
+    def picture(self) -> list[t.Any]:
+        """All that there is, without ids and times."""
+        found = []
+        for balancer in self.slb("DescribeLoadBalancers", PageNumber=1, PageSize=100)["LoadBalancers"]["LoadBalancer"]:
+            target = balancer["LoadBalancerId"]
+            groups = {
+                group["VServerGroupId"]: group["VServerGroupName"]
+                for group in self.slb("DescribeVServerGroups", LoadBalancerId=target)["VServerGroups"]["VServerGroup"]
+            }
+            members = [
+                (
+                    name,
+                    sorted(
+                        (entry["ServerId"], int(entry["Port"]), int(entry["Weight"]), entry["Description"])
+                        for entry in self.slb("DescribeVServerGroupAttribute", VServerGroupId=group)["BackendServers"][
+                            "BackendServer"
+                        ]
+                    ),
+                )
+                for group, name in groups.items()
+            ]
+            listeners = self.slb("DescribeLoadBalancerListeners", LoadBalancerId=[target], MaxResults=100)["Listeners"]
+            found.append(
+                (
+                    balancer["LoadBalancerName"],
+                    sorted(members),
+                    sorted(
+                        (entry["ListenerPort"], entry["Status"], groups.get(entry.get("VServerGroupId")))
+                        for entry in listeners
+                    ),
+                )
+            )
+        return sorted(found)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    process = Emulator(tmp_path_factory.mktemp("emulator"), sandbox="cfha-engine")
+    try:
+        process.start()
+        yield process
+    finally:
+        process.remove()
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> Iterator[Cloud]:
+    """An empty cloud with two VPCs and their machines."""
+    emulator.control("POST", "reset")
+    here, other = inventory(MACHINES), inventory({"far-1": "198.51.100.11"}, **OTHER_VPC)
+    emulator.control("PUT", "inventory", {key: here[key] + other[key] for key in here})
+    emulator.control("DELETE", "requests")
+    made = Cloud(emulator)
+    yield made
+    made.switch(transition_seconds=0, set_omission="keep", name_filter="exact")
+
+
+class Wire:
+    """Leads calls on to the cloud, and loses what a test tells it to."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.address = ""
+        self.writes = 0
+        self._lost = 0
+        self._applied = self._for_good = False
+
+    def lose(self, write: int, *, applied: bool, for_good: bool) -> None:
+        """The write of that number gets no answer, applied by the cloud or not; nor does any later call if for good."""
+        self.writes, self._lost, self._applied, self._for_good = 0, write, applied, for_good
+
+    def passed_on(self, action: str) -> tuple[bool, bool]:
+        """Whether a call reaches the cloud, and whether its answer comes back."""
+        writing = not action.startswith("Describe")
+        dead = self._for_good and self.writes >= self._lost > 0
+        self.writes += writing and not dead
+        if dead:
+            return False, False
+        hit = writing and self.writes == self._lost
+        return not hit or self._applied, not hit
+
+
+@pytest.fixture
+def wire(emulator: Emulator) -> Iterator[Wire]:
+    made = Wire(emulator.address)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.close_connection = True
+            there, back = made.passed_on(self.headers["x-acs-action"])
+            if not there:
+                return
+            cloud = http.client.HTTPConnection(made.target, timeout=10)
+            with contextlib.closing(cloud):
+                # the host that was signed is part of the headers
+                cloud.putrequest("POST", self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    cloud.putheader(name, value)
+                cloud.endheaders()
+                answer = cloud.getresponse()
+                content = answer.read()
+            if back:
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        def log_message(self, *arguments: t.Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.address = f"127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            thread.join(5)

@@ -1,0 +1,90 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs that end between any two calls, and calls whose answer is lost: the next run, or the same, ends well."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import ApiError
+
+LAB = {"address_type": "intranet", "vpc_id": "vpc-ut-lab", "vswitch_id": "vsw-ut-lab"}
+
+
+def servers(*numbers, **options):
+    return [{"private_ip": f"192.0.2.2{number}", "port": 8888, **options} for number in numbers]
+
+
+def document(backends, *listeners):
+    return {
+        "name": "prod-api",
+        "load_balancer": LAB,
+        "server_groups": [{"name": "haproxy", "purge": "owned", "backends": backends}],
+        "listeners": [{"protocol": "tcp", "server_group": "haproxy", "enabled": True, **entry} for entry in listeners],
+    }
+
+
+MANY = [{"server_id": "i-ut-haproxy-1", "port": port} for port in range(8001, 8022)]
+FIRST = document(MANY, {"port": 6443}, {"port": 9443})
+BEFORE = document(servers(1, 2), {"port": 6443}, {"port": 9443})
+AFTER = document(
+    servers(1, weight=30) + servers(3),
+    {"port": 6443, "persistence_timeout": 600},
+    {"port": 9443, "state": "absent"},
+    {"port": 80},
+)
+REMOVAL = {"name": "prod-api", "state": "absent"}
+
+#: scenario -> (what is there before, what is wanted, how many writes that takes)
+SCENARIOS = {"make": (None, FIRST, 7), "change": (BEFORE, AFTER, 7), "remove": (BEFORE, REMOVAL, 4)}
+CASES = [
+    pytest.param(name, write, applied, id=f"{name}-{write}-{'applied' if applied else 'lost'}")
+    for name, (before, wanted, writes) in SCENARIOS.items()
+    for write in range(1, writes + 1)
+    for applied in (False, True)
+]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """What each wanted state looks like when nothing goes wrong, as the first test finds it."""
+    return {}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_scenarios_take_as_many_writes_as_they_say(cloud, expected, name):
+    before, wanted, writes = SCENARIOS[name]
+    if before:
+        cloud.run(before)
+    assert cloud.run(wanted).outcome.writes == writes
+    expected[name] = cloud.picture()
+    assert bool(expected[name]) == (name != "remove")
+
+
+@pytest.mark.parametrize(("name", "write", "applied"), CASES)
+def test_a_run_that_was_killed_is_taken_up_by_the_next(cloud, wire, expected, name, write, applied):
+    before, wanted, dummy = SCENARIOS[name]
+    if before:
+        cloud.run(before)
+    wire.lose(write, applied=applied, for_good=True)
+    with pytest.raises(ApiError, match="gave no usable answer"):
+        cloud.run(wanted, address=wire.address)
+    assert wire.writes == write
+    predicted = cloud.run(wanted, check_mode=True)
+    taken_up = cloud.run(wanted)
+    assert (taken_up.steps, taken_up.diff) == (predicted.steps, predicted.diff)
+    assert cloud.picture() == expected[name]
+    assert not cloud.run(wanted).changed
+
+
+@pytest.mark.parametrize(("name", "write", "applied"), CASES)
+def test_a_lost_answer_is_looked_into_by_the_same_run(cloud, wire, expected, name, write, applied):
+    before, wanted, dummy = SCENARIOS[name]
+    if before:
+        cloud.run(before)
+    wire.lose(write, applied=applied, for_good=False)
+    cloud.run(wanted, address=wire.address)
+    assert cloud.picture() == expected[name]
+    assert not cloud.run(wanted).changed

@@ -1,0 +1,159 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lock of a run, on real files and with real processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.clusterfront.ha.plugins.action import run_lock
+
+
+def mine(pid=None):
+    pid = pid or os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "started": run_lock.started(pid)}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "below" / "prod.lock"
+
+
+@pytest.fixture
+def other():
+    """A process of this machine that is alive."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_taken_and_given_back(path):
+    run_lock.take(path, mine())
+    assert json.loads(path.read_text()) == mine()
+    run_lock.take(path, mine())
+    run_lock.free(path, mine())
+    assert list(path.parent.iterdir()) == []
+    run_lock.free(path, mine())
+
+
+def test_a_lock_of_a_run_that_goes_on(path, other):
+    run_lock.take(path, mine(other.pid))
+    with pytest.raises(
+        AnsibleActionFail, match=rf"Another run \(process {other.pid} on .*\) is changing this front end"
+    ):
+        run_lock.take(path, mine())
+    run_lock.free(path, mine())
+    assert json.loads(path.read_text())["pid"] == other.pid
+
+
+def test_a_lock_of_another_machine_counts_as_alive(path):
+    run_lock.take(path, {**mine(), "host": "another.example.com", "started": None})
+    with pytest.raises(AnsibleActionFail, match="on another.example.com"):
+        run_lock.take(path, mine())
+
+
+def test_a_lock_whose_run_was_killed_is_taken_over(path, other):
+    run_lock.take(path, mine(other.pid))
+    other.kill()
+    other.wait()
+    run_lock.take(path, mine())
+    assert json.loads(path.read_text()) == mine()
+
+
+def test_a_process_number_that_is_used_again(path, other):
+    run_lock.take(path, {**mine(other.pid), "started": "Thu Jan  1 00:00:00 1970"})
+    run_lock.take(path, mine())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"host": "a"}'])
+def test_a_file_that_is_no_lock(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    run_lock.take(path, mine())
+    assert json.loads(path.read_text()) == mine()
+
+
+def contend(path, runs, results):
+    try:
+        run_lock.take(path, runs)
+        results.put(runs["pid"])
+    except AnsibleActionFail:
+        results.put(None)
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_of_many_takers_one_wins(path, stale):
+    context = multiprocessing.get_context("fork")
+    takers = [subprocess.Popen(["sleep", "60"]) for dummy in range(4)]
+    try:
+        for dummy in range(10):
+            path.unlink(missing_ok=True)
+            if stale:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(json.dumps({**mine(), "started": "long ago"}))
+            results = context.Queue()
+            processes = [context.Process(target=contend, args=(path, mine(taker.pid), results)) for taker in takers]
+            for process in processes:
+                process.start()
+            won = [results.get(timeout=20) for process in processes]
+            for process in processes:
+                process.join(20)
+            assert len([pid for pid in won if pid]) == 1
+            assert json.loads(path.read_text())["pid"] in won
+    finally:
+        for taker in takers:
+            taker.kill()
+            taker.wait()
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - clusterfront.ha.run_lock: {{path: "{path}"}}
+    - ansible.builtin.command: cat "{path}"
+      register: during
+    - ansible.builtin.assert: {{that: "(during.stdout | from_json).host | length > 0"}}
+    - clusterfront.ha.run_lock: {{path: "{path}", state: free}}
+    - ansible.builtin.stat: {{path: "{path}"}}
+      register: after
+    - ansible.builtin.assert: {{that: not after.stat.exists}}
+"""
+
+
+def test_in_a_playbook(path, tmp_path, collections_path):
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY.format(path=path))
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ansible",
+            "playbook",
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "-e",
+            "ansible_python_interpreter={{ ansible_playbook_python }}",
+            play,
+        ],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections_path), "ANSIBLE_LOCALHOST_WARNING": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,163 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report of a front end, as data and as lines."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from ansible_collections.clusterfront.ha.plugins.filter.frontend_report import FilterModule
+from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint import report
+
+ENDPOINT = "k8s-api.example.com:6443"
+CLOUD = {
+    "load_balancer": {"id": "lb-1", "address": "192.0.2.100", "status": "active"},
+    "listeners": [{"protocol": "tcp", "port": 6443, "status": "running"}],
+    "backends": [
+        {"server_id": "i-1", "private_ip": "192.0.2.21", "backend_port": 8888, "status": "normal"},
+        {"server_id": "i-9", "private_ip": None, "backend_port": 8888, "status": "normal"},
+    ],
+}
+
+
+def met(name, result="open", http_status=200, **facts):
+    return {"name": name, "result": result, "http_status": http_status, "seconds": 0.01, "error": None, **facts}
+
+
+def nodes():
+    probes = [met("endpoint"), met("haproxy-1/ready"), met("master-1", tls={"version": "TLSv1.3"})]
+    return [
+        {
+            "name": "haproxy-1",
+            "address": "192.0.2.21",
+            "roles": ["load_balancer"],
+            "backend": True,
+            "probes": [met("endpoint", "timed_out", None), met("haproxy-1/ready", "refused", None), met("master-1")],
+        },
+        {"name": "master-1", "address": "192.0.2.11", "roles": ["master"], "backend": False, "probes": probes},
+        {
+            "name": "client-1",
+            "address": "192.0.2.31",
+            "roles": ["other"],
+            "backend": False,
+            "probes": copy.deepcopy(probes[:2]),
+        },
+    ]
+
+
+def codes(made):
+    return [finding["code"] for finding in made["findings"]]
+
+
+def test_a_front_end_that_is_well():
+    made = report.build("prod", ENDPOINT, CLOUD, nodes())
+    assert made["healthy"] and codes(made) == ["hairpin_of_proxies", "apiservers_ready", "endpoint_reached"]
+    assert [backend["node"] for backend in made["slb"]["backends"]] == ["haproxy-1", None]
+    # what a proxy says of itself does not count
+    assert made["load_balancers"] == [{"name": "haproxy-1", "address": "192.0.2.21", "result": "open", "ready": True}]
+    assert made["apiservers"] == [
+        {
+            "name": "master-1",
+            "address": "192.0.2.11",
+            "result": "open",
+            "http_status": 200,
+            "ready": True,
+            "tls_version": "TLSv1.3",
+        }
+    ]
+    assert made["matrix"][0] == {
+        "node": "haproxy-1",
+        "target": "endpoint",
+        "result": "timed_out",
+        "http_status": None,
+        "seconds": 0.01,
+        "error": None,
+    }
+    assert len(made["matrix"]) == 8
+
+
+CLOUDS = {
+    "missing": (
+        {"load_balancer": None, "listeners": [], "backends": []},
+        "no_load_balancer",
+        "The cloud has no load balancer prod",
+    ),
+    "inactive": (
+        {**CLOUD, "load_balancer": {**CLOUD["load_balancer"], "status": "inactive"}},
+        "load_balancer_inactive",
+        "is inactive",
+    ),
+    "stopped": (
+        {**CLOUD, "listeners": [{"protocol": "tcp", "port": 6443, "status": "stopped"}]},
+        "listener_stopped",
+        "tcp/6443 is stopped",
+    ),
+    "sick": (
+        {**CLOUD, "backends": [CLOUD["backends"][0], {**CLOUD["backends"][1], "status": "abnormal"}]},
+        "backend_abnormal",
+        "i-9:8888",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cloud", "code", "words"), CLOUDS.values(), ids=CLOUDS)
+def test_what_the_cloud_says(cloud, code, words):
+    made = report.build("prod", ENDPOINT, cloud, nodes())
+    assert codes(made)[0] == code and words in made["findings"][0]["message"] and not made["healthy"]
+
+
+def test_backends_that_are_all_sick_are_for_the_matrix_to_explain():
+    cloud = {**CLOUD, "backends": [{**backend, "status": "abnormal"} for backend in CLOUD["backends"]]}
+    assert "backend_abnormal" not in codes(report.build("prod", ENDPOINT, cloud, nodes()))
+
+
+def test_a_node_that_could_not_be_reached():
+    matrix = nodes()
+    matrix[1]["probes"] = None
+    made = report.build("prod", ENDPOINT, CLOUD, matrix)
+    assert codes(made)[0] == "node_unreached" and made["findings"][0]["nodes"] == ["master-1"] and not made["healthy"]
+    assert made["apiservers"][0]["ready"] is False
+
+
+def test_before_the_first_apiserver_nothing_is_wrong_and_nothing_is_well():
+    matrix = nodes()
+    for node in matrix:
+        node["probes"] = [met("endpoint", "refused", None), met("master-1", "refused", None)]
+    made = report.build("prod", ENDPOINT, CLOUD, matrix)
+    assert codes(made) == ["no_apiserver", "endpoint_waits"] and not made["healthy"]
+
+
+def test_lines():
+    shown = report.lines(report.build("prod", ENDPOINT, CLOUD, nodes()))
+    assert shown[0] == f"Front end prod: {ENDPOINT} -> 192.0.2.100 (lb-1, active)"
+    assert shown[1:4] == [
+        "  SLB listener tcp/6443: running",
+        "    backend haproxy-1 192.0.2.21:8888: normal",
+        "    backend i-9 i-9:8888: normal",
+    ]
+    assert shown[5:9] == [
+        "  from \\ to  endpoint   haproxy-1/ready  master-1",
+        "  haproxy-1  timed_out  refused          200",
+        "  master-1   200        200              200",
+        "  client-1   200        200              -",
+    ]
+    assert shown[-1] == "Healthy: yes" and "  ok        All 1 apiservers are ready." in shown
+    assert all(len(line) <= 120 for line in shown[:10])
+
+
+def test_lines_of_nothing():
+    shown = report.lines(report.build("prod", ENDPOINT, CLOUDS["missing"][0], []))
+    assert shown[0] == f"Front end prod: {ENDPOINT}" and shown[-1] == "Healthy: no"
+    assert "  nothing to say" in report.lines({**report.build("prod", ENDPOINT, CLOUD, []), "findings": []})
+
+
+def test_the_filters():
+    filters = FilterModule().filters()
+    made = filters["frontend_report"](nodes(), name="prod", endpoint=ENDPOINT, cloud=CLOUD)
+    assert (
+        made == report.build("prod", ENDPOINT, CLOUD, nodes()) and filters["report_lines"](made)[-1] == "Healthy: yes"
+    )

@@ -1,0 +1,844 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans: a document and a state of the cloud lead to steps, a prediction, and what is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import (
+    Backend,
+    FrontEnd,
+    HealthCheck,
+    Listener,
+    LoadBalancer,
+    ServerGroup,
+    front_end,
+    merged,
+    partial,
+)
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError, Immutable, LookupFailed
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import (
+    CloudState,
+    Observed,
+    Plan,
+    Ref,
+    Server,
+    Token,
+    build,
+)
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import listener as listeners
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer, server_group
+
+OWNER = "prod"
+SERVERS = (
+    Server("i-1", ("192.0.2.21",), "vpc-a", "Running"),
+    Server("i-2", ("192.0.2.22", "192.0.2.122"), "vpc-a", "Running"),
+    Server("i-3", ("192.0.2.23",), "vpc-a", "Stopped"),
+    Server("i-4", ("192.0.2.24",), "vpc-b", "Running"),
+    Server("i-5", ("192.0.2.25",), "vpc-a", "Running"),
+    Server("i-6", ("192.0.2.25",), "vpc-a", "Running"),
+    Server("i-7", (), None, "Running"),
+)
+INSTANCE = LoadBalancer(
+    id="lb-1",
+    name=OWNER,
+    address_type="intranet",
+    vpc_id="vpc-a",
+    vswitch_id="vsw-a",
+    address="192.0.2.100",
+    master_zone_id="z-i",
+    slave_zone_id="z-j",
+    resource_group_id="rg-1",
+    instance_charge_type="PayByCLCU",
+    delete_protection=False,
+    tags={"team": "one"},
+)
+OURS = Observed(
+    INSTANCE, id="lb-1", owner=OWNER, created="2026-01-01T00:00:00Z", status="active", facts={"region": "r"}
+)
+PUBLIC = dataclasses.replace(
+    OURS,
+    config=dataclasses.replace(
+        INSTANCE,
+        address_type="internet",
+        vpc_id=None,
+        vswitch_id=None,
+        bandwidth=5,
+        internet_charge_type="paybybandwidth",
+    ),
+)
+GROUP = Observed(
+    ServerGroup(
+        "haproxy",
+        (
+            Backend(8888, "i-1", "192.0.2.21", 100, "clusterfront:prod"),
+            Backend(8888, "i-2", "192.0.2.22", 100, "clusterfront:prod second"),
+            Backend(8888, "i-9", "192.0.2.29", 50, "of somebody else"),
+        ),
+    ),
+    id="rsp-1",
+    owner=OWNER,
+    created="2026-01-01T00:00:01Z",
+    facts={"listeners": ["tcp/6443"]},
+)
+LISTENER = Observed(
+    dataclasses.replace(listeners.normalised(listeners.defaults("tcp", 6443)), server_group="haproxy", enabled=True),
+    id="tcp/6443",
+    owner=OWNER,
+    status="running",
+)
+BOTH = CloudState(load_balancer=OURS, server_groups=(GROUP,), listeners=(LISTENER,), servers=SERVERS)
+
+
+def document(**options):
+    return front_end({"name": OWNER, **options})
+
+
+def group(*backends, **options):
+    return {"name": "haproxy", "purge": "owned", "state": "present", "backends": list(backends), **options}
+
+
+def by_id(server_id, port=8888, **options):
+    return {"server_id": server_id, "port": port, **options}
+
+
+def entry(**options):
+    return {"port": 6443, "protocol": "tcp", "server_group": "haproxy", "enabled": True, "state": "present", **options}
+
+
+def operations(plan):
+    return [step.operation for step in plan.steps]
+
+
+def sent(step):
+    return json.loads(step.parameters["BackendServers"])
+
+
+# the whole
+
+
+def test_everything_on_an_empty_cloud_in_the_order_of_dependencies():
+    plan = build(
+        document(
+            load_balancer={
+                "address_type": "intranet",
+                "vpc_id": "vpc-a",
+                "vswitch_id": "vsw-a",
+                "tags": {"b": "2", "a": "1"},
+            },
+            server_groups=[
+                group({"private_ip": "192.0.2.122", "port": 8888}, by_id("i-1", weight=30, description="first"))
+            ],
+            listeners=[entry(health_check={"type": "http", "uri": "/readyz"})],
+        ),
+        CloudState(servers=SERVERS),
+    )
+    assert operations(plan) == [
+        "CreateLoadBalancer",
+        "CreateVServerGroup",
+        "CreateLoadBalancerTCPListener",
+        "StartLoadBalancerListener",
+    ]
+    instance, pool, made, start = plan.steps
+    assert isinstance(instance.parameters["ClientToken"], Token)
+    assert instance.parameters["InstanceChargeType"] == "PayByCLCU"
+    assert instance.parameters["Tag"] == [
+        {"Key": "a", "Value": "1"},
+        {"Key": "b", "Value": "2"},
+        {"Key": "clusterfront:owner", "Value": OWNER},
+    ]
+    assert (instance.yields, instance.wait) == ("LoadBalancerId", "load_balancer_usable")
+    assert pool.parameters["LoadBalancerId"] == Ref("load_balancer") and pool.yields == "VServerGroupId"
+    assert sent(pool) == [
+        {"ServerId": "i-1", "Port": "8888", "Weight": "30", "Type": "ecs", "Description": "clusterfront:prod first"},
+        {"ServerId": "i-2", "Port": "8888", "Weight": "100", "Type": "ecs", "Description": "clusterfront:prod"},
+    ]
+    assert made.parameters["VServerGroupId"] == Ref("server_group:haproxy")
+    assert made.parameters["BackendServerPort"] is None and made.parameters["healthCheckInterval"] == 2
+    assert made.parameters["HealthCheckURI"] == "/readyz" and made.parameters["HealthCheckHttpCode"] == "http_2xx"
+    assert start.parameters["ListenerProtocol"] == "tcp"
+    assert [made.wait, start.wait] == ["listener_settled", "listener_running"]
+    assert plan.changed and plan.kept == ()
+    assert plan.predicted.load_balancer.status == "active" and plan.predicted.load_balancer.id is None
+    assert plan.predicted.listener("listener:tcp/6443").status == "running"
+    assert plan.predicted.group("haproxy").config.backends[1].private_ip == "192.0.2.22"
+    assert [step.to_result()["object"] for step in plan.steps] == [
+        "load_balancer",
+        "server_group:haproxy",
+        "listener:tcp/6443",
+        "listener:tcp/6443",
+    ]
+
+
+def test_nothing_to_do():
+    plan = build(document(server_groups=[group(by_id("i-1"), by_id("i-2"))], listeners=[entry()]), BOTH)
+    assert plan == Plan(steps=(), predicted=BOTH) and not plan.changed
+
+
+def test_listeners_go_before_groups_and_come_after_them():
+    plan = build(
+        document(
+            server_groups=[group(state="absent"), group(by_id("i-1"), name="other")],
+            listeners=[entry(state="absent"), entry(port=80, server_group="other")],
+        ),
+        BOTH,
+    )
+    assert operations(plan) == [
+        "DeleteLoadBalancerListener",
+        "CreateVServerGroup",
+        "CreateLoadBalancerTCPListener",
+        "StartLoadBalancerListener",
+        "DeleteVServerGroup",
+    ]
+    assert [found.config.name for found in plan.predicted.server_groups] == ["other"]
+    assert [found.config.port for found in plan.predicted.listeners] == [80]
+
+
+# the instance
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "load_balancer.address_type is needed"),
+        (
+            {"address_type": "intranet", "vpc_id": "vpc-a"},
+            "load_balancer.vpc_id and load_balancer.vswitch_id are both needed",
+        ),
+        ({"vswitch_id": "vsw-a"}, "are both needed"),
+    ],
+)
+def test_too_little_to_create_an_instance(options, sentence):
+    with pytest.raises(DocumentError, match=sentence):
+        build(document(load_balancer=options), CloudState())
+
+
+def test_a_public_instance():
+    plan = build(document(load_balancer={"address_type": "internet", "bandwidth": 5}), CloudState())
+    parameters = plan.steps[0].parameters
+    assert (parameters["InternetChargeType"], parameters["Bandwidth"], parameters["VpcId"]) == ("paybytraffic", 5, None)
+    assert parameters["DeleteProtection"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("address_type", "internet"),
+        ("vpc_id", "vpc-b"),
+        ("vswitch_id", "vsw-b"),
+        ("address", "192.0.2.101"),
+        ("master_zone_id", "z-k"),
+        ("slave_zone_id", "z-k"),
+        ("resource_group_id", "rg-2"),
+        ("instance_charge_type", "PayBySpec"),
+    ],
+)
+def test_what_is_fixed_is_not_replaced_but_refused(option, value):
+    with pytest.raises(Immutable, match=f"load_balancer.{option} of prod .lb-1. is '.*' and cannot become '{value}'"):
+        build(document(load_balancer={option: value}), BOTH)
+
+
+def test_each_change_of_an_instance_is_its_own_call():
+    plan = build(
+        document(
+            load_balancer={
+                "id": "lb-1",
+                "name": "other",
+                "delete_protection": True,
+                "tags": {"team": "two", "new": "x"},
+            }
+        ),
+        BOTH,
+    )
+    assert operations(plan) == ["SetLoadBalancerName", "SetLoadBalancerDeleteProtection", "TagResources"]
+    assert plan.steps[1].parameters["DeleteProtection"] == "on"
+    assert [tag["Key"] for tag in plan.steps[2].parameters["Tag"]] == ["new", "team"]
+    assert plan.predicted.load_balancer.config == dataclasses.replace(
+        INSTANCE, name="other", delete_protection=True, tags={"team": "two", "new": "x"}
+    )
+
+
+def test_delete_protection_off_again():
+    state = dataclasses.replace(
+        BOTH, load_balancer=dataclasses.replace(OURS, config=dataclasses.replace(INSTANCE, delete_protection=True))
+    )
+    plan = build(document(load_balancer={"delete_protection": False}), state)
+    assert plan.steps[0].parameters == {"LoadBalancerId": "lb-1", "DeleteProtection": "off"}
+
+
+def test_bandwidth_and_charge_type_are_one_call():
+    plan = build(
+        document(load_balancer={"bandwidth": 10, "internet_charge_type": "paybytraffic"}),
+        CloudState(load_balancer=PUBLIC),
+    )
+    assert operations(plan) == ["ModifyLoadBalancerInternetSpec"]
+    assert plan.steps[0].parameters == {"LoadBalancerId": "lb-1", "InternetChargeType": "paybytraffic", "Bandwidth": 10}
+    assert plan.steps[0].reason.count("change") == 2
+
+
+def test_an_intranet_instance_has_no_bandwidth():
+    with pytest.raises(DocumentError, match="load_balancer.bandwidth is 5, but an intranet instance has none"):
+        build(document(load_balancer={"bandwidth": 5}), BOTH)
+
+
+def test_an_option_without_an_operation_is_a_mistake_of_ours():
+    with pytest.raises(AssertionError, match="no operation changes tags"):
+        load_balancer._update(OURS, INSTANCE, "tags", {}, {})
+
+
+def test_an_instance_as_the_api_tells_it():
+    told = {
+        "LoadBalancerId": "lb-2",
+        "LoadBalancerName": "public",
+        "AddressType": "internet",
+        "VpcId": "",
+        "Bandwidth": "5",
+        "InternetChargeType": "3",
+        "DeleteProtection": "on",
+        "Tags": {"Tag": [{"TagKey": "clusterfront:owner", "TagValue": "x"}]},
+    }
+    found = load_balancer.observe(told)
+    assert (found.owner, found.config.tags, found.config.vpc_id) == ("x", {}, None)
+    assert (found.config.bandwidth, found.config.internet_charge_type, found.config.delete_protection) == (
+        5,
+        "paybybandwidth",
+        True,
+    )
+    assert (
+        load_balancer.observe({**told, "InternetChargeTypeAlias": "paybytraffic"}).config.internet_charge_type
+        == "paybytraffic"
+    )
+    intranet = load_balancer.observe({**told, "AddressType": "intranet"})
+    assert (intranet.config.bandwidth, intranet.config.internet_charge_type) == (None, None)
+    assert intranet.config.instance_charge_type == "PayBySpec"
+
+
+def test_choose_one_of_one_and_say_who_is_meant_of_many():
+    younger = dataclasses.replace(OURS, id="lb-2", created="2026-01-02T00:00:00Z")
+    foreign = dataclasses.replace(younger, owner=None)
+    assert load_balancer.choose(document(), []) == (None, ())
+    assert load_balancer.choose(document(), [foreign]) == (foreign, ())
+    assert load_balancer.choose(document(), [OURS, younger]) == (OURS, (younger,))
+    with pytest.raises(
+        LookupFailed, match="fits 2 instances, lb-1 and lb-2; say which one is meant by load_balancer.id"
+    ):
+        load_balancer.choose(document(), [OURS, foreign])
+
+
+@pytest.mark.parametrize(("used", "first"), [((), "lb-1"), (("lb-1",), "lb-1"), (("lb-2",), "lb-2")])
+def test_of_twins_the_one_that_is_used_else_the_oldest(used, first):
+    found = [OURS, *(dataclasses.replace(OURS, id=f"lb-{number}") for number in (2, 3))]
+    chosen, others = load_balancer.choose_twin(found, used)
+    assert chosen.id == first and {entry.id for entry in others} == {"lb-1", "lb-2", "lb-3"} - {first}
+
+
+def test_two_twins_that_are_both_used():
+    with pytest.raises(
+        LookupFailed,
+        match="'prod' fits 2 instances that this front end made, and lb-1 and lb-2 have listeners; say which",
+    ):
+        load_balancer.choose_twin([OURS, dataclasses.replace(OURS, id="lb-2")], {"lb-2", "lb-1"})
+
+
+@pytest.mark.parametrize("wanted", [document(load_balancer={"id": "lb-0"}), partial({"name": OWNER})])
+def test_an_instance_that_has_to_be_there(wanted):
+    with pytest.raises(LookupFailed, match="does not exist in this region"):
+        load_balancer.choose(wanted, [])
+    assert load_balancer.choose(dataclasses.replace(wanted, state="absent"), []) == (None, ())
+
+
+def test_a_younger_twin_goes():
+    twin = dataclasses.replace(OURS, id="lb-2")
+    plan = build(document(), dataclasses.replace(BOTH, twins=(twin,)))
+    assert [(step.operation, step.symbol, step.wait) for step in plan.steps] == [
+        ("DeleteLoadBalancer", "load_balancer:lb-2", "load_balancer_gone")
+    ]
+    assert plan.predicted.twins == ()
+
+
+# server groups
+
+
+@pytest.mark.parametrize(("purge", "removed"), [("none", []), ("owned", ["i-2"]), ("all", ["i-2", "i-9"])])
+def test_purge(purge, removed):
+    plan = build(document(server_groups=[group(by_id("i-1"), purge=purge)]), BOTH)
+    assert [server["ServerId"] for step in plan.steps for server in sent(step)] == removed
+    left = [member.server_id for member in plan.predicted.group("haproxy").config.backends]
+    assert left == [server for server in ("i-1", "i-2", "i-9") if server not in removed]
+
+
+def test_new_members_come_before_old_ones_go():
+    plan = build(document(server_groups=[group(by_id("i-1", weight=30), by_id("i-7"), by_id("i-1", 9999))]), BOTH)
+    assert operations(plan) == [
+        "AddVServerGroupBackendServers",
+        "SetVServerGroupAttribute",
+        "RemoveVServerGroupBackendServers",
+    ]
+    assert [[server["ServerId"] for server in sent(step)] for step in plan.steps] == [["i-7", "i-1"], ["i-1"], ["i-2"]]
+    assert sent(plan.steps[1])[0]["Description"] == "clusterfront:prod" and sent(plan.steps[1])[0]["Weight"] == "30"
+
+
+def test_a_text_changes_alone_and_makes_a_member_ours():
+    plan = build(document(server_groups=[group(by_id("i-2", description="last"), purge="none")]), BOTH)
+    assert sent(plan.steps[0])[0]["Description"] == "clusterfront:prod last"
+    state = dataclasses.replace(BOTH, servers=(*SERVERS, Server("i-9", (), "vpc-a", "Running")))
+    plan = build(document(server_groups=[group(by_id("i-9", weight=1), purge="none")]), state)
+    assert sent(plan.steps[0])[0] == {
+        "ServerId": "i-9",
+        "Port": "8888",
+        "Weight": "1",
+        "Type": "ecs",
+        "Description": "of somebody else",
+    }
+
+
+def test_a_group_without_a_list_stays_as_it_is():
+    assert build(document(server_groups=[group() | {"backends": None}]), BOTH).steps == ()
+
+
+def test_an_empty_group_is_made_without_servers():
+    plan = build(document(server_groups=[group(name="empty")]), BOTH)
+    assert plan.steps[0].parameters["BackendServers"] is None and "with 0 servers" in plan.steps[0].reason
+
+
+def test_no_call_has_more_than_twenty_servers():
+    wanted = [by_id("i-1", port) for port in range(1, 46)]
+    plan = build(document(server_groups=[group(*wanted, name="big")]), BOTH)
+    assert [(step.verb, len(sent(step))) for step in plan.steps] == [("create", 20), ("add", 20), ("add", 5)]
+    assert plan.steps[1].parameters["VServerGroupId"] == Ref("server_group:big")
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind", "sentence"),
+    [
+        (
+            {"private_ip": "192.0.2.99", "port": 1},
+            LookupFailed,
+            "private_ip 192.0.2.99 matches no ECS instance of this region",
+        ),
+        (by_id("i-0"), LookupFailed, "server_id i-0 matches no ECS instance"),
+        (
+            {"private_ip": "192.0.2.24", "port": 1},
+            DocumentError,
+            "is i-4 in vpc-b, but the load balancer prod is in vpc-a",
+        ),
+        (
+            {"private_ip": "192.0.2.25", "port": 1},
+            LookupFailed,
+            "matches 2 instances, i-5 in vpc-a and i-6 in vpc-a; give server_id",
+        ),
+        (
+            {"private_ip": "192.0.2.23", "port": 1},
+            DocumentError,
+            "is i-3, which is Stopped; only a running server can be added",
+        ),
+    ],
+)
+def test_a_server_that_cannot_be_a_member(backend, kind, sentence):
+    with pytest.raises(kind, match=sentence) as caught:
+        build(document(server_groups=[group(backend)]), BOTH)
+    assert str(caught.value).startswith("server_groups[haproxy].backends: ")
+
+
+def test_a_member_that_is_stopped_does_not_hold_up_the_rest():
+    member = Backend(8888, "i-3", "192.0.2.23", 100, "clusterfront:prod")
+    state = dataclasses.replace(
+        BOTH, server_groups=(dataclasses.replace(GROUP, config=ServerGroup("haproxy", (member,))),)
+    )
+    assert operations(build(document(server_groups=[group(by_id("i-3"), by_id("i-1"))]), state)) == [
+        "AddVServerGroupBackendServers"
+    ]
+
+
+def test_one_server_by_its_id_and_by_its_address():
+    with pytest.raises(DocumentError, match="has i-1:8888 more than once, by its id and by its address"):
+        build(document(server_groups=[group(by_id("i-1"), {"private_ip": "192.0.2.21", "port": 8888})]), BOTH)
+
+
+def test_a_public_load_balancer_reaches_every_vpc():
+    resolved = server_group.resolve(ServerGroup("g", (Backend(1, private_ip="192.0.2.24"),)), SERVERS, PUBLIC.config)
+    assert resolved[0].server_id == "i-4"
+
+
+def test_the_address_of_a_server_that_is_given_by_id():
+    resolved = server_group.resolve(ServerGroup("g", (Backend(1, "i-2"), Backend(1, "i-7"))), SERVERS, INSTANCE)
+    assert [backend.private_ip for backend in resolved] == ["192.0.2.22", None]
+    assert server_group.resolve(ServerGroup("g"), SERVERS, INSTANCE) == ()
+
+
+def test_members_get_the_addresses_that_the_api_does_not_tell():
+    members = (Backend(1, "i-1"), Backend(1, "i-2", "192.0.2.200"), Backend(1, "i-7"), Backend(1, "i-9"))
+    told = server_group.with_addresses(Observed(ServerGroup("g", members)), SERVERS)
+    assert [member.private_ip for member in told.config.backends] == ["192.0.2.21", "192.0.2.200", None, None]
+    unread = Observed(ServerGroup("g"))
+    assert server_group.with_addresses(unread, SERVERS) is unread
+
+
+UNUSED = dataclasses.replace(GROUP, facts={"listeners": []})
+YOUNGER = dataclasses.replace(UNUSED, id="rsp-2", created="2026-01-02T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("twins", "kept", "gone"),
+    [
+        ((GROUP, YOUNGER), "rsp-1", "rsp-2"),
+        ((UNUSED, YOUNGER), "rsp-1", "rsp-2"),
+        # the run that was faster with the listener has the younger group
+        ((UNUSED, dataclasses.replace(YOUNGER, facts={"listeners": ["tcp/6443"]})), "rsp-2", "rsp-1"),
+    ],
+)
+def test_of_two_groups_of_one_name_and_owner_one_stays(twins, kept, gone):
+    plan = build(
+        document(server_groups=[group(by_id("i-1"), by_id("i-2"))]), dataclasses.replace(BOTH, server_groups=twins)
+    )
+    assert [(step.operation, step.parameters["VServerGroupId"]) for step in plan.steps] == [
+        ("DeleteVServerGroup", gone)
+    ]
+    assert [found.id for found in plan.predicted.server_groups] == [kept]
+
+
+@pytest.mark.parametrize(
+    "twins",
+    [
+        (GROUP, dataclasses.replace(YOUNGER, owner=None)),
+        (dataclasses.replace(GROUP, owner="x"), YOUNGER),
+        (GROUP, dataclasses.replace(YOUNGER, facts={"listeners": ["tcp/80"]})),
+    ],
+)
+def test_two_groups_of_one_name_that_cannot_be_told_apart(twins):
+    with pytest.raises(
+        LookupFailed, match="the name 'haproxy' fits 2 groups, rsp-1 and rsp-2; rename or remove all but one"
+    ):
+        build(document(server_groups=[group()]), dataclasses.replace(BOTH, server_groups=twins))
+
+
+def test_the_result_of_a_group_that_is_removed():
+    plan = build(document(server_groups=[group(state="absent")]), dataclasses.replace(BOTH, listeners=()))
+    assert [step.to_result() for step in plan.steps] == [
+        {
+            "object": "server_group:haproxy:rsp-1",
+            "verb": "delete",
+            "operation": "DeleteVServerGroup",
+            "reason": "delete the server group haproxy (rsp-1)",
+        }
+    ]
+    assert build(document(server_groups=[group(state="absent")]), CloudState(load_balancer=OURS)).steps == ()
+
+
+# listeners
+
+
+def test_one_changed_option_is_sent_with_all_others():
+    plan = build(document(listeners=[entry(persistence_timeout=600)]), BOTH)
+    assert operations(plan) == ["SetLoadBalancerTCPListenerAttribute"]
+    assert plan.steps[0].parameters == {
+        "LoadBalancerId": "lb-1",
+        "ListenerPort": 6443,
+        "Scheduler": "wrr",
+        "Bandwidth": -1,
+        "PersistenceTimeout": 600,
+        "EstablishedTimeout": 900,
+        "ConnectionDrain": "off",
+        "ProxyProtocolV2Enabled": False,
+        "HealthCheckSwitch": "on",
+        "HealthCheckType": "tcp",
+        "HealthCheckConnectTimeout": 5,
+        "HealthCheckInterval": 2,
+        "HealthyThreshold": 3,
+        "UnhealthyThreshold": 3,
+        "VServerGroup": "on",
+        "VServerGroupId": "rsp-1",
+    }
+    assert plan.steps[0].reason == "change persistence_timeout from 0 to 600"
+    assert plan.predicted.listener("listener:tcp/6443").config == dataclasses.replace(
+        LISTENER.config, persistence_timeout=600
+    )
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "written"),
+    [
+        # a check that becomes HTTP gets what HTTP needs
+        (
+            HealthCheck(enabled=True, type="tcp", timeout=7),
+            {"type": "http"},
+            {
+                "HealthCheckType": "http",
+                "HealthCheckURI": "/",
+                "HealthCheckHttpCode": "http_2xx",
+                "HealthCheckConnectTimeout": 7,
+            },
+        ),
+        (
+            HealthCheck(enabled=False),
+            {"enabled": True},
+            {"HealthCheckSwitch": "on", "HealthCheckType": "tcp", "HealthCheckInterval": 2},
+        ),
+        (HealthCheck(enabled=True, type="tcp", timeout=5), {"enabled": False}, {"HealthCheckSwitch": "off"}),
+        (
+            HealthCheck(enabled=True, type="http", uri="/a"),
+            {"http_codes": ["http_4xx", "http_2xx"]},
+            {"HealthCheckHttpCode": "http_2xx,http_4xx", "HealthCheckURI": "/a"},
+        ),
+    ],
+)
+def test_health_checks(has, wanted, written):
+    config = listeners.normalised(
+        dataclasses.replace(LISTENER.config, health_check=merged(has, LISTENER.config.health_check))
+    )
+    state = dataclasses.replace(BOTH, listeners=(dataclasses.replace(LISTENER, config=config),))
+    plan = build(document(listeners=[entry(health_check=wanted)]), state)
+    assert operations(plan) == ["SetLoadBalancerTCPListenerAttribute"]
+    assert {key: value for key, value in plan.steps[0].parameters.items() if key in written} == written
+    if wanted.get("enabled") is False:
+        assert "HealthCheckInterval" not in plan.steps[0].parameters
+
+
+@pytest.mark.parametrize("wanted", [{"interval": 9}, {"uri": "/x"}])
+def test_options_that_mean_nothing_beside_the_others_change_nothing(wanted):
+    off = {"interval": HealthCheck(enabled=False), "uri": LISTENER.config.health_check}[next(iter(wanted))]
+    state = dataclasses.replace(
+        BOTH, listeners=(dataclasses.replace(LISTENER, config=dataclasses.replace(LISTENER.config, health_check=off)),)
+    )
+    assert build(document(listeners=[entry(health_check=wanted)]), state).steps == ()
+
+
+def test_draining():
+    plan = build(document(listeners=[entry(connection_drain=True, connection_drain_timeout=30)]), BOTH)
+    assert (plan.steps[0].parameters["ConnectionDrain"], plan.steps[0].parameters["ConnectionDrainTimeout"]) == (
+        "on",
+        30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "steps", "after"),
+    [
+        ("stopped", True, ["StartLoadBalancerListener"], "running"),
+        ("stopped", False, [], "stopped"),
+        ("running", False, ["StopLoadBalancerListener"], "stopped"),
+        ("running", True, [], "running"),
+        ("running", None, [], "running"),
+        ("stopped", None, [], "stopped"),
+    ],
+)
+def test_enabled(status, wanted, steps, after):
+    has = dataclasses.replace(
+        LISTENER, status=status, config=dataclasses.replace(LISTENER.config, enabled=status == "running")
+    )
+    desired = FrontEnd(
+        OWNER, LoadBalancer(name=OWNER), listeners=(Listener(6443, "tcp", server_group="haproxy", enabled=wanted),)
+    )
+    plan = build(desired, dataclasses.replace(BOTH, listeners=(has,)))
+    assert operations(plan) == steps
+    assert plan.predicted.listener("listener:tcp/6443").status == after
+
+
+def test_a_listener_that_is_made_stopped():
+    plan = build(document(listeners=[entry(port=80, enabled=False)]), BOTH)
+    assert operations(plan) == ["CreateLoadBalancerTCPListener"]
+    assert plan.predicted.listener("listener:tcp/80").status == "stopped"
+    assert [found.config.port for found in plan.predicted.listeners] == [80, 6443]
+
+
+def test_a_listener_may_name_its_group_by_id_or_one_of_others():
+    assert build(document(listeners=[entry(server_group="rsp-1")]), BOTH).steps == ()
+    plan = build(document(listeners=[entry(port=80, server_group="rsp-1")]), BOTH)
+    assert plan.steps[0].parameters["VServerGroupId"] == "rsp-1"
+
+
+def test_from_the_default_pool_to_a_group():
+    has = dataclasses.replace(LISTENER, config=dataclasses.replace(LISTENER.config, server_group=None, backend_port=80))
+    state = dataclasses.replace(BOTH, listeners=(has,))
+    plan = build(document(listeners=[entry()]), state)
+    assert plan.steps[0].parameters["VServerGroup"] == "on"
+    # the cloud shows no port of the default pool then
+    assert plan.predicted.listener("listener:tcp/6443").config.backend_port is None
+    assert build(document(listeners=[entry(server_group=None, backend_port=80)]), state).steps == ()
+
+
+def test_what_is_not_managed_is_sent_back_unchanged():
+    has = dataclasses.replace(
+        LISTENER,
+        config=dataclasses.replace(LISTENER.config, server_group=None),
+        carried={"AclStatus": "on", "AclId": "acl-1", "AclType": "white", "MasterSlaveServerGroupId": "rsp-ms"},
+    )
+    state = dataclasses.replace(BOTH, listeners=(has,))
+    wanted = {"port": 6443, "protocol": "tcp", "bandwidth": 5, "enabled": True}
+    parameters = build(document(listeners=[wanted]), state).steps[0].parameters
+    assert {
+        "AclStatus": "on",
+        "AclId": "acl-1",
+        "AclType": "white",
+        "MasterSlaveServerGroup": "on",
+    }.items() <= parameters.items()
+    assert "VServerGroup" not in parameters
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "sentence"),
+    [
+        (entry(port=80, server_group=None), DocumentError, "needs server_group, or backend_port for the default pool"),
+        (entry(port=80, backend_port=80), DocumentError, "one of the two"),
+        (entry(port=80, server_group="none"), DocumentError, "server_group is 'none', but neither this document nor"),
+        (
+            entry(server_group=None, backend_port=80),
+            Immutable,
+            "backend_port is None and cannot become 80: it is fixed",
+        ),
+        (entry(scheduler="sch"), Immutable, "scheduler is 'wrr' and cannot become 'sch'"),
+    ],
+)
+def test_a_listener_that_cannot_be(wanted, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        build(document(listeners=[wanted]), BOTH)
+
+
+def test_a_scheduler_of_the_same_family_changes():
+    assert operations(build(document(listeners=[entry(scheduler="rr")]), BOTH)) == [
+        "SetLoadBalancerTCPListenerAttribute"
+    ]
+
+
+def test_a_public_listener_has_to_be_meant():
+    state = dataclasses.replace(BOTH, load_balancer=PUBLIC)
+    with pytest.raises(DocumentError, match="would be open to the whole internet on prod; set allow_public to true"):
+        build(document(listeners=[entry(port=80)]), state)
+    assert build(document(listeners=[entry(port=80)], allow_public=True), state).changed
+    # looked at when it is made, not on unrelated changes
+    assert build(document(listeners=[entry(bandwidth=5)]), state).changed
+
+
+def test_a_listener_that_is_not_there_needs_no_removal():
+    assert build(document(listeners=[entry(port=80, state="absent")]), BOTH).steps == ()
+
+
+def test_a_listener_as_the_api_tells_it():
+    told = {
+        "ListenerPort": "6443",
+        "ListenerProtocol": "TCP",
+        "Status": "Running",
+        "VServerGroupId": "",
+        "BackendServerPort": "80",
+        "Bandwidth": "-1",
+        "Tags": [{"TagKey": "clusterfront:owner", "TagValue": OWNER}],
+        "AclStatus": "off",
+        "AclId": "",
+        "TCPListenerConfig": {
+            "HealthCheck": "on",
+            "HealthCheckConnectPort": "-520",
+            "HealthCheckHttpCode": "http_3xx,http_2xx",
+            "HealthCheckType": "http",
+            "ProxyProtocolV2Enabled": "true",
+            "ConnectionDrain": "off",
+            "ConnectionDrainTimeout": 30,
+        },
+    }
+    found = listeners.observe(told, {})
+    assert (found.id, found.owner, found.status, found.carried) == ("tcp/6443", OWNER, "running", {"AclStatus": "off"})
+    config = found.config
+    assert (config.backend_port, config.server_group, config.enabled, config.proxy_protocol_v2) == (
+        80,
+        None,
+        True,
+        True,
+    )
+    assert config.health_check.connect_port is None and config.health_check.http_codes == ("http_2xx", "http_3xx")
+    assert config.connection_drain_timeout is None
+    grouped = listeners.observe({**told, "VServerGroupId": "rsp-1"}, {"rsp-1": "haproxy"})
+    assert (grouped.config.server_group, grouped.config.backend_port) == ("haproxy", None)
+    assert listeners.observe({**told, "VServerGroupId": "rsp-9"}, {}).config.server_group == "rsp-9"
+
+
+# removal
+
+
+def test_nothing_is_there_to_remove():
+    assert build(document(state="absent"), CloudState()) == Plan(steps=(), predicted=CloudState())
+
+
+def alone(**changes):
+    mine = ServerGroup("haproxy", GROUP.config.backends[:2])
+    return dataclasses.replace(BOTH, **{"server_groups": (dataclasses.replace(GROUP, config=mine),), **changes})
+
+
+def test_all_that_is_ours_goes():
+    plan = build(document(state="absent"), alone())
+    assert operations(plan) == ["DeleteLoadBalancerListener", "DeleteVServerGroup", "DeleteLoadBalancer"]
+    assert plan.predicted == CloudState() and plan.kept == ()
+
+
+def test_twins_go_too():
+    plan = build(document(state="absent"), alone(twins=(dataclasses.replace(OURS, id="lb-2"),)))
+    assert plan.steps[-1].parameters == {"LoadBalancerId": "lb-2"}
+
+
+def test_what_others_added_stays_and_is_named():
+    foreign = dataclasses.replace(
+        LISTENER, id="tcp/80", owner=None, config=dataclasses.replace(LISTENER.config, port=80)
+    )
+    plan = build(document(state="absent"), dataclasses.replace(BOTH, listeners=(foreign, LISTENER)))
+    assert operations(plan) == ["DeleteLoadBalancerListener", "RemoveVServerGroupBackendServers"]
+    assert [server["ServerId"] for server in sent(plan.steps[1])] == ["i-1", "i-2"]
+    assert plan.kept == (
+        "listener tcp/80 stays: this front end did not make it",
+        "server group haproxy (rsp-1) stays: i-9:8888 in it was added by others",
+        "load balancer prod (lb-1) stays: others use it for listener tcp/80 and server group haproxy",
+    )
+    assert plan.predicted.listeners == (foreign,)
+    assert [member.server_id for member in plan.predicted.server_groups[0].config.backends] == ["i-9"]
+
+
+def test_our_group_behind_a_listener_of_others():
+    foreign = dataclasses.replace(LISTENER, owner="x")
+    plan = build(document(state="absent"), alone(listeners=(foreign,)))
+    assert operations(plan) == ["RemoveVServerGroupBackendServers"]
+    assert plan.kept[1] == "server group haproxy (rsp-1) stays: a listener that others made uses it"
+
+
+def test_a_group_of_others_loses_our_servers_only():
+    foreign = dataclasses.replace(GROUP, owner="x")
+    unread = dataclasses.replace(GROUP, id="rsp-2", owner=None, config=ServerGroup("other"))
+    plan = build(document(state="absent"), alone(listeners=(), server_groups=(foreign, unread)))
+    assert operations(plan) == ["RemoveVServerGroupBackendServers"]
+    assert plan.kept[0] == "server group haproxy (rsp-1) stays: this front end did not make it"
+    assert plan.predicted.server_groups[1].config.backends is None
+
+
+def test_an_instance_of_others_or_with_servers_of_others_stays():
+    plan = build(document(state="absent"), alone(load_balancer=dataclasses.replace(OURS, owner=None)))
+    assert operations(plan) == ["DeleteLoadBalancerListener", "DeleteVServerGroup"]
+    assert plan.kept == ("load balancer prod (lb-1) stays: this front end did not make it",)
+    plan = build(document(state="absent"), alone(default_pool=("i-8",)))
+    assert plan.kept == ("load balancer prod (lb-1) stays: others use it for server i-8 in the default pool",)
+
+
+def test_a_protected_instance_is_refused_before_anything_goes():
+    protected = dataclasses.replace(OURS, config=dataclasses.replace(INSTANCE, delete_protection=True))
+    with pytest.raises(
+        DocumentError, match="has delete_protection on; set load_balancer.delete_protection to false first"
+    ):
+        build(document(state="absent"), alone(load_balancer=protected))
+
+
+def test_a_text_is_taken_away_by_an_empty_one():
+    has = dataclasses.replace(LISTENER, config=dataclasses.replace(LISTENER.config, description="the API"))
+    state = dataclasses.replace(BOTH, listeners=(has,))
+    plan = build(document(listeners=[entry(description="")]), state)
+    assert plan.steps[0].parameters["Description"] == ""
+    plan = build(document(listeners=[entry(bandwidth=5)]), state)
+    assert plan.steps[0].parameters["Description"] == "the API"
+
+
+def test_parts_of_an_instance_that_is_gone_are_gone():
+    wanted = partial({"name": OWNER, "server_groups": [group(state="absent")], "listeners": [entry(state="absent")]})
+    assert load_balancer.choose(wanted, []) == (None, ())
+    assert build(wanted, CloudState()) == Plan(steps=(), predicted=CloudState())
+    with pytest.raises(LookupFailed):
+        load_balancer.choose(partial({"name": OWNER, "listeners": [entry(state="absent"), entry(port=80)]}), [])
