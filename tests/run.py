@@ -214,7 +214,7 @@ def molecule(stage: Stage) -> None:
     report.unlink(missing_ok=True)
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default")
     environment = {
-        "MOLECULE_GLOB": "molecule/*/molecule.yml", "NO_COLOR": "1", "PYTEST_ADDOPTS": f"--junitxml={report}",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml", "NO_COLOR": "1", "PYTEST_ADDOPTS": f"-s --junitxml={report}",
         "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
@@ -227,7 +227,7 @@ def molecule(stage: Stage) -> None:
 
 def quickstart(stage: Stage) -> None:
     """The user's own commands: up, up again, down; and nothing of it is left."""
-    stage.pytest("tests/quickstart")
+    stage.pytest("tests/quickstart", "-s")
 
 
 def bench(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import ipaddress
 import os
 import random
@@ -20,11 +21,13 @@ import typing as t
 import urllib.parse
 import urllib.request
 
-from .errors import ApiError, CredentialsMissing, DocumentError, SdkMissing, Verdict
+from .errors import ApiError, CredentialsMissing, DocumentError, SdkMissing, SlbError, UnknownRegion, Verdict
 
 SLB_VERSION = "2014-05-15"
 ECS_VERSION = "2014-05-26"
 PAGE_SIZE = 100
+#: A region that the SDK leads to the central host, which knows all regions.
+CENTRAL_REGION = "cn-hangzhou"
 #: Milliseconds, as the SDK counts.
 CONNECT_TIMEOUT = 5_000
 READ_TIMEOUT = 20_000
@@ -186,8 +189,29 @@ class Client:
                 )
                 pause = min(BACKOFF_LIMIT, BACKOFF_START * 2 ** (attempt - 1)) * (0.5 + self._jitter() / 2)
                 if not again or self.clock() + pause > deadline:
-                    raise
+                    raise self._explained(error) from error
                 self.sleep(pause)
+
+    def _explained(self, error: ApiError) -> SlbError:
+        """The error, or a sentence on the region where that is what is wrong: the API says so, or its host has no such name."""
+        nameless = error.code is None and not (self._settings.slb_endpoint or self._settings.ecs_endpoint)
+        if error.code != "InvalidRegionId.NotFound" and not nameless:
+            return error
+        known = self._known_regions()
+        if self.region in known or (nameless and not known):
+            return error
+        near = difflib.get_close_matches(self.region, known, n=1, cutoff=0.0)
+        hint = f"; the nearest valid one is '{near[0]}'" if near else ""
+        return UnknownRegion(f"region '{self.region}' is not known to the cloud{hint}")
+
+    def _known_regions(self) -> list[str]:
+        """All regions, asked of the given endpoint, else of the central one; empty where it does not answer."""
+        try:
+            service = self._slb if self._settings.slb_endpoint else _Service(dataclasses.replace(self._settings, region=CENTRAL_REGION), None)
+            answer = service.typed("DescribeRegions", {"RegionId": CENTRAL_REGION})
+        except ApiError:
+            return []
+        return [entry["RegionId"] for entry in answer["Regions"]["Region"]]
 
 
 class _Service:

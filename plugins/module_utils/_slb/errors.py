@@ -37,6 +37,10 @@ class LookupFailed(DocumentError):
     """A name, an address or an id leads to no object of the cloud, or to several."""
 
 
+class UnknownRegion(DocumentError):
+    """The cloud has no region of that name."""
+
+
 class Immutable(DocumentError):
     """An option cannot be changed on an existing object."""
 

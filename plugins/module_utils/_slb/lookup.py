@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import typing as t
 
 from .client import PAGE_SIZE, Client
-from .errors import ApiError
 from .plan import Server
 
 
@@ -34,14 +32,3 @@ def _server(entry: t.Mapping[str, t.Any]) -> Server:
         id=entry["InstanceId"], private_ips=tuple((attributes.get("PrivateIpAddress") or {}).get("IpAddress") or ()),
         vpc_id=attributes.get("VpcId") or None, status=str(entry.get("Status")),
     )
-
-
-def region_sentence(client: Client, region: str) -> str:
-    """What to say of a region that the API does not know: the nearest one that it does know."""
-    try:
-        known = [entry["RegionId"] for entry in client.slb("DescribeRegions", {})["Regions"]["Region"]]
-    except ApiError:
-        known = []
-    near = difflib.get_close_matches(region, known, n=1, cutoff=0.0)
-    hint = f"; the nearest valid one is '{near[0]}'" if near else ""
-    return f"region '{region}' is not known to the cloud{hint}"

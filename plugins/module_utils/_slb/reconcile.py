@@ -12,7 +12,7 @@ import typing as t
 from . import lookup, waiters
 from .client import Client
 from .document import FrontEnd
-from .errors import ApiError, DocumentError, NotSettled, Overtaken, Verdict
+from .errors import ApiError, NotSettled, Overtaken, Verdict
 from .plan import LOAD_BALANCER, CloudState, Plan, Ref, Server, Step, Token, build
 from .resources import listener, load_balancer, server_group
 
@@ -41,12 +41,7 @@ def reconcile(
 
     token makes a new ClientToken. Raises the errors of the error tree; DocumentError always before the first write.
     """
-    try:
-        before = fetch(client, document)
-    except ApiError as error:
-        if error.code == "InvalidRegionId.NotFound":
-            raise DocumentError(lookup.region_sentence(client, client.region)) from error
-        raise
+    before = fetch(client, document)
     plan = build(document, before)
     if check_mode or not plan.changed:
         return Outcome(plan, before, plan.predicted, client.reads, client.writes)

@@ -33,6 +33,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import
     DocumentError,
     SdkMissing,
     TimedOut,
+    UnknownRegion,
     Verdict,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import (
@@ -461,9 +462,20 @@ def test_many_servers_are_asked_for_a_hundred_at_a_time(client, cloud):
         (error("InvalidRegionId.NotFound", 404), ""),
     ],
 )
-def test_the_nearest_region(client, cloud, answer, sentence):
-    cloud.answers_with(answer)
-    assert lookup.region_sentence(client, "cn-hangzou") == f"region 'cn-hangzou' is not known to the cloud{sentence}"
+def test_the_nearest_region(cloud, clock, answer, sentence):
+    settings = Settings("cn-hangzou", **KEY, slb_endpoint=cloud.endpoint, ecs_endpoint=cloud.endpoint)
+    cloud.answers_with(error("InvalidRegionId.NotFound", 404), answer)
+    with pytest.raises(UnknownRegion) as caught:
+        Client(settings, clock=clock, sleep=clock.sleep).slb("DescribeLoadBalancers", {})
+    assert str(caught.value) == f"region 'cn-hangzou' is not known to the cloud{sentence}"
+    assert [entry[0] for entry in cloud.asked] == ["DescribeLoadBalancers", "DescribeRegions"]
+
+
+def test_an_endpoint_that_is_given_and_silent_says_nothing_of_the_region(client, cloud):
+    cloud.answers_with(DROP)
+    with pytest.raises(ApiError, match="gave no usable answer"):
+        client.slb("DescribeLoadBalancers", {})
+    assert "DescribeRegions" not in [entry[0] for entry in cloud.asked]
 
 
 # waiting
