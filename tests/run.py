@@ -31,7 +31,11 @@ COLLECTIONS = CACHE / "collections"
 EMULATOR = "roles/slb_emulator/files"
 
 #: ansible-core to check against, with the Pythons that can run it as a controller. The first is the one of all other stages.
-CORES = (("2.19.14", ("3.11", "3.12", "3.13")), ("2.18.19", ("3.11", "3.12", "3.13")), ("2.21.5", ("3.12", "3.13", "3.14")))
+CORES = (
+    ("2.19.14", ("3.11", "3.12", "3.13")),
+    ("2.18.19", ("3.11", "3.12", "3.13")),
+    ("2.21.5", ("3.12", "3.13", "3.14")),
+)
 
 
 @dataclasses.dataclass
@@ -58,18 +62,27 @@ class Stage:
         self.tree = tree
         self.count = Count()
 
-    def run(self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None) -> bool:
+    def run(
+        self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None
+    ) -> bool:
         """Run a command and tell whether it went well."""
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(map(str, command))}\n")
             log.flush()
             done = subprocess.run(
-                [str(part) for part in command], cwd=cwd or ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, check=False,
+                [str(part) for part in command],
+                cwd=cwd or ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                check=False,
             )
         return done.returncode == 0
 
-    def check(self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None) -> bool:
+    def check(
+        self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None
+    ) -> bool:
         """A command that is one test."""
         well = self.run(*command, cwd=cwd, env=env)
         self.count += Count(passed=int(well), failed=int(not well))
@@ -84,7 +97,9 @@ class Stage:
         """Run pytest and take over its counts."""
         report = self.log.with_suffix(".xml")
         report.unlink(missing_ok=True)
-        well = self.run(sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *arguments, env=env)
+        well = self.run(
+            sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *arguments, env=env
+        )
         self.add_junit(report, well)
 
     def add_junit(self, report: pathlib.Path, well: bool) -> None:
@@ -108,12 +123,27 @@ def lint(stage: Stage) -> None:
     stage.check(tool("yamllint"), "--strict", ".")
     stage.check(tool("ansible-lint"), "--offline", "--strict", "-q", "--nocolor")
     stage.check("shellcheck", "quickstart", ".ci/run")
+    stage.check(tool("black"), "--check", "--quiet", "plugins", "roles", "tests", "molecule")
     package = "ansible_collections.clusterfront.ha.plugins.module_utils"
     # below the collections' directory the package has its real name
-    stage.check(tool("mypy"), "--config-file", ROOT / "pyproject.toml", "-p", package, cwd=COLLECTIONS, env={"MYPYPATH": str(COLLECTIONS)})
+    stage.check(
+        tool("mypy"),
+        "--config-file",
+        ROOT / "pyproject.toml",
+        "-p",
+        package,
+        cwd=COLLECTIONS,
+        env={"MYPYPATH": str(COLLECTIONS)},
+    )
     stage.check(tool("mypy"), "--config-file", ROOT / "pyproject.toml", "-p", "slb_emulator", cwd=ROOT / EMULATOR)
     stage.check(
-        tool("antsibull-docs"), "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "--skip-rstcheck", stage.tree,
+        tool("antsibull-docs"),
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs",
+        "self",
+        "--skip-rstcheck",
+        stage.tree,
     )
     stage.check(tool("antsibull-changelog"), "lint", cwd=stage.tree)
 
@@ -143,7 +173,9 @@ def sanity(stage: Stage) -> None:
     for version, pythons in CORES:
         python = next((found for name in pythons if (found := find_python(name))), None)
         if python is None:
-            stage.skip(f"sanity on ansible-core {version} needs Python {' or '.join(pythons)}, which this machine has not")
+            stage.skip(
+                f"sanity on ansible-core {version} needs Python {' or '.join(pythons)}, which this machine has not"
+            )
             continue
         venv = core_venv(stage, version, python)
         # ansible-test fetches get-pip from a place of its own; the seed takes pip from the package index
@@ -151,23 +183,40 @@ def sanity(stage: Stage) -> None:
         name = python_version(python)
         well = venv.exists() and stage.run(venv / "bin/python", ROOT / "tests/tools/seed_ansible_test_pip.py")
         well = well and stage.run(
-            venv / "bin/ansible-test", "sanity", "--local", "--color", "no", "--python", name, cwd=stage.tree, env=environment,
+            venv / "bin/ansible-test",
+            "sanity",
+            "--local",
+            "--color",
+            "no",
+            "--python",
+            name,
+            cwd=stage.tree,
+            env=environment,
         )
         stage.count += Count(passed=int(well), failed=int(not well))
 
 
 def find_python(name: str) -> str | None:
     """A Python of a version with venv, wherever it is installed."""
-    candidates = [shutil.which(f"python{name}"), *map(str, sorted(pathlib.Path.home().glob(f".pyenv/versions/{name}.*/bin/python{name}")))]
+    candidates = [
+        shutil.which(f"python{name}"),
+        *map(str, sorted(pathlib.Path.home().glob(f".pyenv/versions/{name}.*/bin/python{name}"))),
+    ]
     for candidate in candidates:
         # a shim that leads nowhere ends with an error
-        if candidate and subprocess.run([candidate, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0:
+        if (
+            candidate
+            and subprocess.run([candidate, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode
+            == 0
+        ):
             return candidate
     return None
 
 
 def python_version(python: str) -> str:
-    shown = subprocess.run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True
+    )
     return shown.stdout.strip()
 
 
@@ -187,8 +236,16 @@ def integration(stage: Stage) -> None:
     for target in sorted(path.parent.name for path in (ROOT / "tests/integration/targets").glob("*/aliases")):
         if not target.startswith("setup_"):
             stage.check(
-                tool("ansible-test"), "integration", "--local", "--color", "no", "--python", python_version(sys.executable), target,
-                cwd=stage.tree, env={"PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": ""},
+                tool("ansible-test"),
+                "integration",
+                "--local",
+                "--color",
+                "no",
+                "--python",
+                python_version(sys.executable),
+                target,
+                cwd=stage.tree,
+                env={"PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": ""},
             )
 
 
@@ -199,11 +256,31 @@ def galaxy(stage: Stage) -> None:
         built = next(pathlib.Path(scratch).glob("*.tar.gz"), pathlib.Path("missing"))
         stage.check(tool("ansible-galaxy"), "collection", "install", built, "-p", scratch, "--offline", "--force")
         environment = {"ANSIBLE_COLLECTIONS_PATH": scratch}
-        stage.check(tool("ansible-galaxy"), "collection", "verify", "--offline", "clusterfront.ha", "-p", scratch, env=environment)
-        stage.check(tool("ansible-doc"), "-t", "module", "clusterfront.ha.slb_frontend", cwd=pathlib.Path(scratch), env=environment)
         stage.check(
-            tool("ansible-playbook"), "-i", ROOT / "examples/kube_apiserver/inventory.yml", "--syntax-check",
-            "clusterfront.ha.deploy_kube_apiserver", cwd=pathlib.Path(scratch),
+            tool("ansible-galaxy"),
+            "collection",
+            "verify",
+            "--offline",
+            "clusterfront.ha",
+            "-p",
+            scratch,
+            env=environment,
+        )
+        stage.check(
+            tool("ansible-doc"),
+            "-t",
+            "module",
+            "clusterfront.ha.slb_frontend",
+            cwd=pathlib.Path(scratch),
+            env=environment,
+        )
+        stage.check(
+            tool("ansible-playbook"),
+            "-i",
+            ROOT / "examples/kube_apiserver/inventory.yml",
+            "--syntax-check",
+            "clusterfront.ha.deploy_kube_apiserver",
+            cwd=pathlib.Path(scratch),
             env={"ANSIBLE_COLLECTIONS_PATH": f"{scratch}:{COLLECTIONS}"},
         )
 
@@ -212,10 +289,15 @@ def molecule(stage: Stage) -> None:
     """Every Molecule scenario on the shared lab, with real traffic."""
     report = stage.log.with_suffix(".xml")
     report.unlink(missing_ok=True)
-    scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default")
+    scenarios = sorted(
+        path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
+    )
     environment = {
-        "MOLECULE_GLOB": "molecule/*/molecule.yml", "NO_COLOR": "1", "PYTEST_ADDOPTS": f"-s --junitxml={report}",
-        "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        "NO_COLOR": "1",
+        "PYTEST_ADDOPTS": f"-s --junitxml={report}",
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
     try:
@@ -244,7 +326,9 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
     """The files of the work tree, where ansible-test wants them: .../ansible_collections/clusterfront/ha, and a repository of their own."""
     tree = target / "ansible_collections/clusterfront/ha"
-    shown = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for name in filter(None, shown.stdout.split("\0")):
         if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,9 @@ def findings(nodes: list[dict[str, t.Any]], endpoint: str) -> list[dict[str, t.A
     try:
         matrix = [Node(**node) for node in nodes]
     except TypeError as error:
-        raise AnsibleFilterError(f"diagnose: every node needs name and endpoint, and nothing unknown: {error}") from error
+        raise AnsibleFilterError(
+            f"diagnose: every node needs name and endpoint, and nothing unknown: {error}"
+        ) from error
     return [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in diagnose(matrix, endpoint)]
 
 

@@ -50,7 +50,9 @@ _value:
 """
 
 
-def frontend_report(nodes: list[dict[str, t.Any]], name: str, endpoint: str, cloud: dict[str, t.Any]) -> dict[str, t.Any]:
+def frontend_report(
+    nodes: list[dict[str, t.Any]], name: str, endpoint: str, cloud: dict[str, t.Any]
+) -> dict[str, t.Any]:
     """The report as data."""
     return build(name, endpoint, cloud, nodes)
 

@@ -95,7 +95,4 @@ FRONT_END: Spec = {
 }
 
 #: What the modules of one part have beside the options of that part.
-PART_OF: Spec = {
-    "load_balancer": {"type": "str", "required": True},
-    "owner": {"type": "str"},
-}
+PART_OF: Spec = {"load_balancer": {"type": "str", "required": True}, "owner": {"type": "str"}}

@@ -47,7 +47,10 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
             "steps": [step.to_result() for step in outcome.plan.steps],
             "kept": list(outcome.plan.kept),
             "api_calls": {"reads": outcome.reads, "writes": outcome.writes},
-            "diff": {"before": view.difference(wanted, outcome.before), "after": view.difference(wanted, outcome.after)},
+            "diff": {
+                "before": view.difference(wanted, outcome.before),
+                "after": view.difference(wanted, outcome.after),
+            },
         }
 
     _finish(module, work)

@@ -158,7 +158,10 @@ def main() -> None:
     for target in module.params["targets"]:
         if not 1 <= target["port"] <= 65535:
             module.fail_json(msg=f"targets has port {target['port']} of {target['host']}; 1 to 65535 are possible.")
-    targets = [Target(**{key: value for key, value in target.items() if value is not None}) for target in module.params["targets"]]
+    targets = [
+        Target(**{key: value for key, value in target.items() if value is not None})
+        for target in module.params["targets"]
+    ]
     probes = probe_all(targets, module.params["timeout"])
     module.exit_json(changed=False, probes=[dataclasses.asdict(met) for met in probes])
 

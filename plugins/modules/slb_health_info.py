@@ -70,7 +70,11 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform, part_of_load_balancer
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import (
+    argument_spec,
+    inform,
+    part_of_load_balancer,
+)
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import health, view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
@@ -82,7 +86,10 @@ def read(client: Client, params: dict) -> dict:
     instance, dummy = load_balancer.choose(document, load_balancer.fetch(client, document.load_balancer))
     if instance is None or instance.id is None:
         return {"load_balancer": None, "backends": []}
-    return {"load_balancer": view.load_balancer(instance), "backends": health.fetch(client, instance.id, params["port"])}
+    return {
+        "load_balancer": view.load_balancer(instance),
+        "backends": health.fetch(client, instance.id, params["port"]),
+    }
 
 
 def main() -> None:

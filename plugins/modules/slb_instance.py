@@ -200,10 +200,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
 
 ARGUMENT_SPEC = argument_spec(
     _argspec.LOAD_BALANCER,
-    {
-        "owner": {"type": "str"},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    },
+    {"owner": {"type": "str"}, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}},
 )
 
 
@@ -215,7 +212,11 @@ def document(params: dict) -> FrontEnd:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, required_one_of=[("id", "name")], supports_check_mode=True)
-    run(module, document, ("load_balancer", lambda wanted, state: state.load_balancer and view.load_balancer(state.load_balancer)))
+    run(
+        module,
+        document,
+        ("load_balancer", lambda wanted, state: state.load_balancer and view.load_balancer(state.load_balancer)),
+    )
 
 
 if __name__ == "__main__":

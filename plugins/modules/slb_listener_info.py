@@ -97,7 +97,11 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform, part_of_load_balancer
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import (
+    argument_spec,
+    inform,
+    part_of_load_balancer,
+)
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import partial
@@ -109,9 +113,7 @@ ARGUMENT_SPEC = argument_spec({"load_balancer": {"type": "str", "required": True
 def read(client: Client, params: dict) -> dict:
     state = inventory(client, partial(part_of_load_balancer(params)))
     return {
-        "listeners": [
-            view.listener(entry) for entry in state.listeners if params["port"] in (None, entry.config.port)
-        ]
+        "listeners": [view.listener(entry) for entry in state.listeners if params["port"] in (None, entry.config.port)]
     }
 
 

@@ -184,7 +184,9 @@ def server_group(wanted: FrontEnd, state: CloudState) -> dict | None:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(_argspec.PART_OF, _argspec.SERVER_GROUP), supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=argument_spec(_argspec.PART_OF, _argspec.SERVER_GROUP), supports_check_mode=True
+    )
     run(module, document, ("server_group", server_group))
 
 

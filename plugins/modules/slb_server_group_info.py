@@ -80,7 +80,11 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform, part_of_load_balancer
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import (
+    argument_spec,
+    inform,
+    part_of_load_balancer,
+)
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import partial

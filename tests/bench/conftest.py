@@ -54,14 +54,24 @@ def play(tmp_path: pathlib.Path, collections_path: pathlib.Path) -> Play:
         output = tmp_path / "junit"
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         subprocess.run(
-            [pathlib.Path(sys.executable).parent / "ansible-playbook", playbook], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL,
+            [pathlib.Path(sys.executable).parent / "ansible-playbook", playbook],
+            check=True,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
             env={
-                **environment, "ANSIBLE_COLLECTIONS_PATH": str(collections_path), "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit",
-                "JUNIT_OUTPUT_DIR": str(output), "JUNIT_TASK_CLASS": "yes", "ANSIBLE_LOCALHOST_WARNING": "false",
-                "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false", "ANSIBLE_INVENTORY": "",
+                **environment,
+                "ANSIBLE_COLLECTIONS_PATH": str(collections_path),
+                "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit",
+                "JUNIT_OUTPUT_DIR": str(output),
+                "JUNIT_TASK_CLASS": "yes",
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+                "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+                "ANSIBLE_INVENTORY": "",
             },
         )
-        cases = [case for file in output.iterdir() for case in xml.etree.ElementTree.parse(file).getroot().iter("testcase")]
+        cases = [
+            case for file in output.iterdir() for case in xml.etree.ElementTree.parse(file).getroot().iter("testcase")
+        ]
         return [(case.get("name", ""), float(case.get("time", 0))) for case in cases]
 
     return run

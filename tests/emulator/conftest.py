@@ -38,8 +38,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def emulator(shared: Emulator) -> Emulator:
     """The API alone, empty but for its machines."""
     shared.control("POST", "reset")
-    shared.control("PUT", "switches", {name: switch["allowed"][0] if isinstance(switch["allowed"], list) else 0
-                                       for name, switch in shared.control("GET", "switches").items()})
+    shared.control(
+        "PUT",
+        "switches",
+        {
+            name: switch["allowed"][0] if isinstance(switch["allowed"], list) else 0
+            for name, switch in shared.control("GET", "switches").items()
+        },
+    )
     shared.control("PUT", "inventory", inventory(MACHINES))
     return shared
 

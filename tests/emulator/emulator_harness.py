@@ -29,13 +29,22 @@ def inventory(names: dict[str, str], **vpc: Any) -> dict[str, Any]:
     """Machines by name and address, in one VPC."""
     name = vpc.pop("name", "lab")
     return {
-        "vpcs": [{
-            "name": name, "vpc_id": f"vpc-ut-{name}", "cidr": "192.0.2.0/24", "gateway": "192.0.2.253",
-            "vswitches": [{"vswitch_id": f"vsw-ut-{name}", "zone_id": "cn-hangzhou-i", "cidr": "192.0.2.0/24"}], **vpc,
-        }],
+        "vpcs": [
+            {
+                "name": name,
+                "vpc_id": f"vpc-ut-{name}",
+                "cidr": "192.0.2.0/24",
+                "gateway": "192.0.2.253",
+                "vswitches": [{"vswitch_id": f"vsw-ut-{name}", "zone_id": "cn-hangzhou-i", "cidr": "192.0.2.0/24"}],
+                **vpc,
+            }
+        ],
         "machines": [
             {
-                "name": machine, "instance_id": f"i-ut-{machine}", "private_ip": address, "vpc": name,
+                "name": machine,
+                "instance_id": f"i-ut-{machine}",
+                "private_ip": address,
+                "vpc": name,
                 "vswitch_id": f"vsw-ut-{name}",
             }
             for machine, address in names.items()
@@ -49,7 +58,11 @@ class Emulator:
     def __init__(self, directory: Path, **config: Any) -> None:
         self.directory = directory
         self.config = {
-            "directory": str(directory), "sandbox": "cfha-ut", "port": 0, "data_plane": "none", "access_keys": [KEY],
+            "directory": str(directory),
+            "sandbox": "cfha-ut",
+            "port": 0,
+            "data_plane": "none",
+            "access_keys": [KEY],
             **config,
         }
         self.address = ""
@@ -63,7 +76,9 @@ class Emulator:
         self.config_file.write_text(json.dumps(self.config))
         self._process = subprocess.Popen(
             [sys.executable, "-B", "-m", "slb_emulator", "--config", str(self.config_file)],
-            cwd=PACKAGE, stdout=subprocess.PIPE, text=True,
+            cwd=PACKAGE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -89,13 +104,17 @@ class Emulator:
         self.stop()
         subprocess.run(
             [sys.executable, "-B", "-m", "slb_emulator", "--config", str(self.config_file), "remove"],
-            cwd=PACKAGE, check=True, stdout=subprocess.DEVNULL,
+            cwd=PACKAGE,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
-            f"http://{self.address}/_emu/{path}", method=method,
-            data=None if body is None else json.dumps(body).encode(), headers={"Content-Type": "application/json"},
+            f"http://{self.address}/_emu/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
         )
         with _OPENER.open(request, timeout=15) as answer:
             return json.load(answer)
@@ -120,9 +139,7 @@ class Slb:
 
         request = getattr(models, f"{action}Request")()
         request.from_map({"RegionId": self.region, **parameters})
-        method = next(
-            name for name in dir(self.client) if name.replace("_", "") == action.lower()
-        )
+        method = next(name for name in dir(self.client) if name.replace("_", "") == action.lower())
         body: dict[str, Any] = getattr(self.client, method)(request).body.to_map()
         return body
 
@@ -132,8 +149,15 @@ class Slb:
         from darabonba.runtime import RuntimeOptions
 
         parameters = utils_models.Params(
-            action="DescribeInstances", version="2014-05-26", protocol="HTTP", pathname="/", method="POST",
-            auth_type="AK", style="RPC", req_body_type="formData", body_type="json",
+            action="DescribeInstances",
+            version="2014-05-26",
+            protocol="HTTP",
+            pathname="/",
+            method="POST",
+            auth_type="AK",
+            style="RPC",
+            req_body_type="formData",
+            body_type="json",
         )
         request = utils_models.OpenApiRequest(query={"RegionId": self.region, **query})
         body: dict[str, Any] = self.client.call_api(parameters, request, RuntimeOptions())["body"]
@@ -171,8 +195,19 @@ class Network:
     def serve(self, machine: str, port: int = 8080, *options: str) -> None:
         """A server that names itself and the client, and then gives back what it gets."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", f"cfha-ut-{machine}", sys.executable, "-SB", str(SERVER), machine, str(port),
-             *options], stdout=subprocess.PIPE,
+            [
+                "ip",
+                "netns",
+                "exec",
+                f"cfha-ut-{machine}",
+                sys.executable,
+                "-SB",
+                str(SERVER),
+                machine,
+                str(port),
+                *options,
+            ],
+            stdout=subprocess.PIPE,
         )
         self._servers[f"{machine}:{port}"] = process
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
@@ -190,14 +225,30 @@ class Network:
         """An instance with a group and a listener that is started; says the instance's address."""
         made = self.slb("CreateLoadBalancer", VSwitchId="vsw-ut-lab", InstanceChargeType="PayByCLCU")
         self.balancer = made["LoadBalancerId"]
-        self.group = self.slb("CreateVServerGroup", LoadBalancerId=self.balancer, BackendServers=json.dumps([
-            {"ServerId": f"i-ut-{name}", "Port": backend_port, "Weight": weight} for name, weight in weights.items()
-        ]))["VServerGroupId"]
-        self.slb("CreateLoadBalancerTCPListener", **{
-            "LoadBalancerId": self.balancer, "ListenerPort": port, "Bandwidth": -1, "VServerGroupId": self.group,
-            "healthCheckInterval": 1, "HealthCheckConnectTimeout": 1, "HealthyThreshold": 2, "UnhealthyThreshold": 2,
-            **options,
-        })
+        self.group = self.slb(
+            "CreateVServerGroup",
+            LoadBalancerId=self.balancer,
+            BackendServers=json.dumps(
+                [
+                    {"ServerId": f"i-ut-{name}", "Port": backend_port, "Weight": weight}
+                    for name, weight in weights.items()
+                ]
+            ),
+        )["VServerGroupId"]
+        self.slb(
+            "CreateLoadBalancerTCPListener",
+            **{
+                "LoadBalancerId": self.balancer,
+                "ListenerPort": port,
+                "Bandwidth": -1,
+                "VServerGroupId": self.group,
+                "healthCheckInterval": 1,
+                "HealthCheckConnectTimeout": 1,
+                "HealthyThreshold": 2,
+                "UnhealthyThreshold": 2,
+                **options,
+            },
+        )
         self.slb("StartLoadBalancerListener", LoadBalancerId=self.balancer, ListenerPort=port, ListenerProtocol="tcp")
         self.emulator.wait()
         return str(made["Address"])

@@ -28,14 +28,18 @@ def lb(slb: Slb) -> str:
 
 @pytest.fixture
 def group(slb: Slb, lb: str) -> str:
-    return str(slb("CreateVServerGroup", LoadBalancerId=lb, VServerGroupName="g",
-                   BackendServers=servers("web-1"))["VServerGroupId"])
+    return str(
+        slb("CreateVServerGroup", LoadBalancerId=lb, VServerGroupName="g", BackendServers=servers("web-1"))[
+            "VServerGroupId"
+        ]
+    )
 
 
 @pytest.fixture
 def listener(slb: Slb, lb: str, group: str) -> dict[str, Any]:
-    slb("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=80, Bandwidth=-1, VServerGroupId=group,
-        **CHECK)
+    slb(
+        "CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=80, Bandwidth=-1, VServerGroupId=group, **CHECK
+    )
     return {"LoadBalancerId": lb, "ListenerPort": 80}
 
 
@@ -47,23 +51,44 @@ def members(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_intranet_instance(slb: Slb) -> None:
-    made = slb("CreateLoadBalancer", LoadBalancerName="api", DeleteProtection="on", Tag=[{"Key": "k", "Value": "v"}],
-               ModificationProtectionStatus="ConsoleProtection", ModificationProtectionReason="mine", **NEW)
+    made = slb(
+        "CreateLoadBalancer",
+        LoadBalancerName="api",
+        DeleteProtection="on",
+        Tag=[{"Key": "k", "Value": "v"}],
+        ModificationProtectionStatus="ConsoleProtection",
+        ModificationProtectionReason="mine",
+        **NEW,
+    )
     assert (made["Address"], made["NetworkType"], made["VpcId"]) == ("192.0.2.100", "vpc", "vpc-ut-lab")
     seen = slb("DescribeLoadBalancerAttribute", LoadBalancerId=made["LoadBalancerId"])
-    assert seen.items() >= {
-        "LoadBalancerName": "api", "LoadBalancerStatus": "active", "AddressType": "intranet",
-        "InternetChargeType": "paybytraffic", "LoadBalancerSpec": "slb.lcu.elastic", "DeleteProtection": "on",
-        "ModificationProtectionStatus": "ConsoleProtection", "MasterZoneId": "cn-hangzhou-i",
-        "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]}, "EndTime": "2999-09-08T16:00:00Z",
-    }.items()
+    assert (
+        seen.items()
+        >= {
+            "LoadBalancerName": "api",
+            "LoadBalancerStatus": "active",
+            "AddressType": "intranet",
+            "InternetChargeType": "paybytraffic",
+            "LoadBalancerSpec": "slb.lcu.elastic",
+            "DeleteProtection": "on",
+            "ModificationProtectionStatus": "ConsoleProtection",
+            "MasterZoneId": "cn-hangzhou-i",
+            "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]},
+            "EndTime": "2999-09-08T16:00:00Z",
+        }.items()
+    )
     listed = slb("DescribeLoadBalancers", LoadBalancerName="api")["LoadBalancers"]["LoadBalancer"][0]
     assert (listed["InternetChargeType"], listed["InternetChargeTypeAlias"]) == ("4", "paybytraffic")
 
 
 def test_internet_instance(slb: Slb) -> None:
-    made = slb("CreateLoadBalancer", InstanceChargeType="PayBySpec", LoadBalancerSpec="slb.s1.small",
-               InternetChargeType="paybybandwidth", Bandwidth=7)
+    made = slb(
+        "CreateLoadBalancer",
+        InstanceChargeType="PayBySpec",
+        LoadBalancerSpec="slb.s1.small",
+        InternetChargeType="paybybandwidth",
+        Bandwidth=7,
+    )
     assert (made["NetworkType"], made["VpcId"], made["Address"].startswith("203.0.113.")) == ("classic", "", True)
     one = {"LoadBalancerId": made["LoadBalancerId"]}
     assert slb("DescribeLoadBalancerAttribute", **one)["Bandwidth"] == 7
@@ -75,19 +100,28 @@ def test_internet_instance(slb: Slb) -> None:
     seen = slb("DescribeLoadBalancerAttribute", **one)
     assert (seen["InstanceChargeType"], seen["InternetChargeType"]) == ("PayByCLCU", "paybytraffic")
     assert slb.code("ModifyLoadBalancerInstanceSpec", LoadBalancerSpec="slb.s3.small", **one) == (
-        "UnsupportedOperation", 400)
+        "UnsupportedOperation",
+        400,
+    )
 
 
 def test_instance_settings_and_end(slb: Slb, lb: str) -> None:
     one = {"LoadBalancerId": lb}
     slb("SetLoadBalancerName", LoadBalancerName="other", **one)
     slb("SetLoadBalancerStatus", LoadBalancerStatus="inactive", **one)
-    slb("SetLoadBalancerModificationProtection", ModificationProtectionStatus="ConsoleProtection",
-        ModificationProtectionReason="why", **one)
+    slb(
+        "SetLoadBalancerModificationProtection",
+        ModificationProtectionStatus="ConsoleProtection",
+        ModificationProtectionReason="why",
+        **one,
+    )
     slb("SetLoadBalancerDeleteProtection", DeleteProtection="on", **one)
     seen = slb("DescribeLoadBalancerAttribute", **one)
     assert (seen["LoadBalancerName"], seen["LoadBalancerStatus"], seen["ModificationProtectionReason"]) == (
-        "other", "inactive", "why")
+        "other",
+        "inactive",
+        "why",
+    )
     assert slb.code("DeleteLoadBalancer", **one) == ("OperationDenied.DeleteProtectionIsOn", 400)
     slb("SetLoadBalancerDeleteProtection", DeleteProtection="off", **one)
     slb("DeleteLoadBalancer", **one)
@@ -100,26 +134,29 @@ def test_deleting_takes_everything_along(slb: Slb, lb: str, group: str, listener
     assert slb("DescribeLoadBalancerListeners")["TotalCount"] == 0
 
 
-@pytest.mark.parametrize(("parameters", "code"), [
-    ({"InstanceChargeType": "PayBySpec"}, "ShareSlbHaltSales"),
-    ({"LoadBalancerName": "1st"}, "InvalidParameter"),
-    ({"LoadBalancerName": "x" * 81}, "InvalidParameter"),
-    ({"VSwitchId": "vsw-other"}, "ServiceUnavailable"),
-    ({"VpcId": "vpc-other"}, "ServiceUnavailable"),
-    ({"VSwitchId": "", "AddressType": "intranet"}, "MissingParameter"),
-    ({"AddressType": "public"}, "InvalidParameter"),
-    ({"Address": "198.51.100.1"}, "InvalidParameter"),
-    ({"Address": "192.0.2.11"}, "InvalidParameter"),
-    ({"MasterZoneId": "cn-hangzhou-z"}, "PRODUCT.NOT_AVAILABLE_IZ"),
-    ({"InternetChargeType": "paybybandwidth"}, "InvalidParameter"),
-    ({"DeleteProtection": "yes"}, "InvalidParameter"),
-    ({"ModificationProtectionReason": "why"}, "InvalidParameter"),
-    ({"PayType": "PrePay"}, "UnsupportedOperation"),
-    ({"Tag": [{"Key": f"k{number}", "Value": ""} for number in range(21)]}, "TagCountLimit"),
-    ({"Tag": [{"Key": "acs:x", "Value": ""}]}, "InvalidTagKey.Malformed"),
-    ({"RegionId": "cn-hangzhuo"}, "InvalidRegionId.NotFound"),
-    ({"RegionId": ""}, "MissingRegionId"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"InstanceChargeType": "PayBySpec"}, "ShareSlbHaltSales"),
+        ({"LoadBalancerName": "1st"}, "InvalidParameter"),
+        ({"LoadBalancerName": "x" * 81}, "InvalidParameter"),
+        ({"VSwitchId": "vsw-other"}, "ServiceUnavailable"),
+        ({"VpcId": "vpc-other"}, "ServiceUnavailable"),
+        ({"VSwitchId": "", "AddressType": "intranet"}, "MissingParameter"),
+        ({"AddressType": "public"}, "InvalidParameter"),
+        ({"Address": "198.51.100.1"}, "InvalidParameter"),
+        ({"Address": "192.0.2.11"}, "InvalidParameter"),
+        ({"MasterZoneId": "cn-hangzhou-z"}, "PRODUCT.NOT_AVAILABLE_IZ"),
+        ({"InternetChargeType": "paybybandwidth"}, "InvalidParameter"),
+        ({"DeleteProtection": "yes"}, "InvalidParameter"),
+        ({"ModificationProtectionReason": "why"}, "InvalidParameter"),
+        ({"PayType": "PrePay"}, "UnsupportedOperation"),
+        ({"Tag": [{"Key": f"k{number}", "Value": ""} for number in range(21)]}, "TagCountLimit"),
+        ({"Tag": [{"Key": "acs:x", "Value": ""}]}, "InvalidTagKey.Malformed"),
+        ({"RegionId": "cn-hangzhuo"}, "InvalidRegionId.NotFound"),
+        ({"RegionId": ""}, "MissingRegionId"),
+    ],
+)
 def test_instances_that_are_refused(slb: Slb, parameters: dict[str, Any], code: str) -> None:
     assert slb.code("CreateLoadBalancer", **{**NEW, **parameters})[0] == code
     assert slb("DescribeLoadBalancers")["TotalCount"] == 0
@@ -130,7 +167,9 @@ def test_client_token(slb: Slb) -> None:
     again = slb("CreateLoadBalancer", ClientToken="t1", **NEW)
     assert first["LoadBalancerId"] == again["LoadBalancerId"] and first["RequestId"] != again["RequestId"]
     assert slb.code("CreateLoadBalancer", ClientToken="t1", LoadBalancerName="x", **NEW) == (
-        "LX_REQUEST_TOKEN_CONFLICT", 400)
+        "LX_REQUEST_TOKEN_CONFLICT",
+        400,
+    )
     slb("CreateLoadBalancer", ClientToken="t2", **NEW)
     assert slb("DescribeLoadBalancers")["TotalCount"] == 2
 
@@ -146,8 +185,13 @@ def test_addresses(slb: Slb) -> None:
 
 def test_pages_and_filters(emulator: Emulator, slb: Slb) -> None:
     ids = [
-        slb("CreateLoadBalancer", LoadBalancerName=f"lb-{number}", Tag=[{"Key": "half", "Value": str(number % 2)}],
-            **NEW)["LoadBalancerId"] for number in range(7)
+        slb(
+            "CreateLoadBalancer",
+            LoadBalancerName=f"lb-{number}",
+            Tag=[{"Key": "half", "Value": str(number % 2)}],
+            **NEW,
+        )["LoadBalancerId"]
+        for number in range(7)
     ]
 
     def found(**filters: Any) -> list[str]:
@@ -196,34 +240,66 @@ def test_quota(slb: Slb) -> None:
 
 
 def test_listener_defaults_and_shape(slb: Slb, lb: str, group: str) -> None:
-    slb("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=6443, BackendServerPort=8888, Bandwidth=-1,
-        Tag=[{"Key": "k", "Value": "v"}], Description="api")
+    slb(
+        "CreateLoadBalancerTCPListener",
+        LoadBalancerId=lb,
+        ListenerPort=6443,
+        BackendServerPort=8888,
+        Bandwidth=-1,
+        Tag=[{"Key": "k", "Value": "v"}],
+        Description="api",
+    )
     seen = slb("DescribeLoadBalancerTCPListenerAttribute", LoadBalancerId=lb, ListenerPort=6443)
     del seen["RequestId"]
     assert seen == {
-        "LoadBalancerId": lb, "ListenerPort": 6443, "BackendServerPort": 8888, "Status": "stopped", "Bandwidth": -1,
-        "Scheduler": "wrr", "Description": "api", "AclStatus": "off", "PersistenceTimeout": 0,
-        "EstablishedTimeout": 900, "ConnectionDrain": "off", "ProxyProtocolV2Enabled": False, "SynProxy": "disable",
-        "HealthCheck": "on", "HealthCheckType": "tcp", "HealthCheckConnectTimeout": 5, "HealthCheckInterval": 2,
-        "HealthyThreshold": 3, "UnhealthyThreshold": 3, "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]},
+        "LoadBalancerId": lb,
+        "ListenerPort": 6443,
+        "BackendServerPort": 8888,
+        "Status": "stopped",
+        "Bandwidth": -1,
+        "Scheduler": "wrr",
+        "Description": "api",
+        "AclStatus": "off",
+        "PersistenceTimeout": 0,
+        "EstablishedTimeout": 900,
+        "ConnectionDrain": "off",
+        "ProxyProtocolV2Enabled": False,
+        "SynProxy": "disable",
+        "HealthCheck": "on",
+        "HealthCheckType": "tcp",
+        "HealthCheckConnectTimeout": 5,
+        "HealthCheckInterval": 2,
+        "HealthyThreshold": 3,
+        "UnhealthyThreshold": 3,
+        "Tags": {"Tag": [{"TagKey": "k", "TagValue": "v"}]},
     }
     assert slb("DescribeLoadBalancerAttribute", LoadBalancerId=lb)["ListenerPortsAndProtocol"] == {
-        "ListenerPortAndProtocol": [{"ListenerPort": 6443, "ListenerProtocol": "tcp", "Description": "api"}]}
+        "ListenerPortAndProtocol": [{"ListenerPort": 6443, "ListenerProtocol": "tcp", "Description": "api"}]
+    }
 
 
 def test_listener_with_a_group(slb: Slb, listener: dict[str, Any], group: str) -> None:
     seen = slb("DescribeLoadBalancerTCPListenerAttribute", **listener)
     assert "BackendServerPort" not in seen
-    assert seen.items() >= {
-        "VServerGroupId": group, "HealthCheckInterval": 5, "HealthCheckType": "http", "HealthCheckURI": "/readyz",
-        "HealthCheckHttpCode": "http_2xx", "HealthCheckMethod": "head", "HealthCheckDomain": "",
-    }.items()
+    assert (
+        seen.items()
+        >= {
+            "VServerGroupId": group,
+            "HealthCheckInterval": 5,
+            "HealthCheckType": "http",
+            "HealthCheckURI": "/readyz",
+            "HealthCheckHttpCode": "http_2xx",
+            "HealthCheckMethod": "head",
+            "HealthCheckDomain": "",
+        }.items()
+    )
     listed = slb("DescribeLoadBalancerListeners", LoadBalancerId=[listener["LoadBalancerId"]])["Listeners"][0]
     assert listed["TCPListenerConfig"]["ProxyProtocolV2Enabled"] == "false"
     assert listed["TCPListenerConfig"]["HealthCheckInterval"] == 5 and listed["VServerGroupId"] == group
     groups = slb("DescribeVServerGroups", LoadBalancerId=listener["LoadBalancerId"], IncludeListener=True)
     assert groups["VServerGroups"]["VServerGroup"][0]["AssociatedObjects"]["Listeners"] == {
-        "Listener": [{"Port": 80, "Protocol": "tcp"}]}
+        "Listener": [{"Port": 80, "Protocol": "tcp"}]
+    }
     assert slb.code("DeleteVServerGroup", VServerGroupId=group) == ("RspoolVipExist", 400)
 
 
@@ -234,8 +310,12 @@ def test_listener_life(slb: Slb, listener: dict[str, Any]) -> None:
     slb("StopLoadBalancerListener", ListenerProtocol="tcp", **listener)
     assert slb("DescribeLoadBalancerTCPListenerAttribute", **listener)["Status"] == "stopped"
     slb("DeleteLoadBalancerListener", **listener)
-    for action in ("StartLoadBalancerListener", "StopLoadBalancerListener", "DeleteLoadBalancerListener",
-                   "SetLoadBalancerTCPListenerAttribute"):
+    for action in (
+        "StartLoadBalancerListener",
+        "StopLoadBalancerListener",
+        "DeleteLoadBalancerListener",
+        "SetLoadBalancerTCPListenerAttribute",
+    ):
         assert slb.code(action, **listener) == ("ListenerNotFound", 404)
     assert slb.code("DescribeLoadBalancerTCPListenerAttribute", **listener) == ("InvalidParameter", 400)
 
@@ -262,8 +342,16 @@ def test_transitions_take_time(emulator: Emulator, slb: Slb, listener: dict[str,
 
 
 def test_set_keeps_or_resets_what_is_not_sent(emulator: Emulator, slb: Slb, listener: dict[str, Any]) -> None:
-    slb("SetLoadBalancerTCPListenerAttribute", Scheduler="rr", PersistenceTimeout=60, ConnectionDrain="on",
-        ConnectionDrainTimeout=30, HealthCheckInterval=7, HealthCheckConnectPort=8889, **listener)
+    slb(
+        "SetLoadBalancerTCPListenerAttribute",
+        Scheduler="rr",
+        PersistenceTimeout=60,
+        ConnectionDrain="on",
+        ConnectionDrainTimeout=30,
+        HealthCheckInterval=7,
+        HealthCheckConnectPort=8889,
+        **listener,
+    )
     before = slb("DescribeLoadBalancerTCPListenerAttribute", **listener)
     slb("SetLoadBalancerTCPListenerAttribute", Description="new", **listener)
     after = slb("DescribeLoadBalancerTCPListenerAttribute", **listener)
@@ -294,34 +382,42 @@ def test_listener_changes_its_group(slb: Slb, lb: str, listener: dict[str, Any],
     assert slb("DescribeLoadBalancerTCPListenerAttribute", **second)["BackendServerPort"] == 8080
 
 
-@pytest.mark.parametrize(("parameters", "code"), [
-    ({"ListenerPort": 80}, "ListenerAlreadyExists"),
-    ({"ListenerPort": 0}, "InvalidParameter"),
-    ({"ListenerPort": 65536}, "InvalidParameter"),
-    ({"ListenerPort": None}, "MissingListenerPort"),
-    ({"Bandwidth": None}, "MissingBandwidth"),
-    ({"Bandwidth": 5121}, "InvalidParameter"),
-    ({"VServerGroupId": None}, "MissingBackendServerPort"),
-    ({"VServerGroupId": "rsp-none"}, "InvalidParameter"),
-    ({"MasterSlaveServerGroupId": "rsp-none"}, "Abs.VServerGroupIdAndMasterSlaveServerGroupId.MissMatch"),
-    ({"Scheduler": "wlc"}, "InvalidParameter"),
-    ({"healthCheckInterval": 51}, "InvalidParameter"),
-    ({"HealthCheckConnectTimeout": 301}, "InvalidParameter"),
-    ({"HealthyThreshold": 1}, "InvalidParameter"),
-    ({"UnhealthyThreshold": 11}, "InvalidParameter"),
-    ({"HealthCheckType": "http", "HealthCheckURI": "readyz"}, "InvalidParameter"),
-    ({"HealthCheckType": "http", "HealthCheckHttpCode": "200"}, "InvalidParameter"),
-    ({"PersistenceTimeout": 3601}, "InvalidParameter"),
-    ({"EstablishedTimeout": 9}, "InvalidParameter"),
-    ({"ConnectionDrain": "on"}, "MissingConnectionDrainTimeout"),
-    ({"AclStatus": "on"}, "MissingAclId"),
-    ({"AclStatus": "on", "AclType": "white", "AclId": "acl-none"}, "AclNotExist"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"ListenerPort": 80}, "ListenerAlreadyExists"),
+        ({"ListenerPort": 0}, "InvalidParameter"),
+        ({"ListenerPort": 65536}, "InvalidParameter"),
+        ({"ListenerPort": None}, "MissingListenerPort"),
+        ({"Bandwidth": None}, "MissingBandwidth"),
+        ({"Bandwidth": 5121}, "InvalidParameter"),
+        ({"VServerGroupId": None}, "MissingBackendServerPort"),
+        ({"VServerGroupId": "rsp-none"}, "InvalidParameter"),
+        ({"MasterSlaveServerGroupId": "rsp-none"}, "Abs.VServerGroupIdAndMasterSlaveServerGroupId.MissMatch"),
+        ({"Scheduler": "wlc"}, "InvalidParameter"),
+        ({"healthCheckInterval": 51}, "InvalidParameter"),
+        ({"HealthCheckConnectTimeout": 301}, "InvalidParameter"),
+        ({"HealthyThreshold": 1}, "InvalidParameter"),
+        ({"UnhealthyThreshold": 11}, "InvalidParameter"),
+        ({"HealthCheckType": "http", "HealthCheckURI": "readyz"}, "InvalidParameter"),
+        ({"HealthCheckType": "http", "HealthCheckHttpCode": "200"}, "InvalidParameter"),
+        ({"PersistenceTimeout": 3601}, "InvalidParameter"),
+        ({"EstablishedTimeout": 9}, "InvalidParameter"),
+        ({"ConnectionDrain": "on"}, "MissingConnectionDrainTimeout"),
+        ({"AclStatus": "on"}, "MissingAclId"),
+        ({"AclStatus": "on", "AclType": "white", "AclId": "acl-none"}, "AclNotExist"),
+    ],
+)
 def test_listeners_that_are_refused(
-    slb: Slb, listener: dict[str, Any], group: str, parameters: dict[str, Any], code: str,
+    slb: Slb, listener: dict[str, Any], group: str, parameters: dict[str, Any], code: str
 ) -> None:
-    wanted = {"LoadBalancerId": listener["LoadBalancerId"], "ListenerPort": 81, "Bandwidth": -1,
-              "VServerGroupId": group, **parameters}
+    wanted = {
+        "LoadBalancerId": listener["LoadBalancerId"],
+        "ListenerPort": 81,
+        "Bandwidth": -1,
+        "VServerGroupId": group,
+        **parameters,
+    }
     given = {name: value for name, value in wanted.items() if value is not None}
     assert slb.code("CreateLoadBalancerTCPListener", **given)[0] == code
     assert slb("DescribeLoadBalancerListeners")["TotalCount"] == 1
@@ -329,16 +425,23 @@ def test_listeners_that_are_refused(
 
 def test_hash_schedulers_are_a_family(slb: Slb, lb: str, listener: dict[str, Any]) -> None:
     assert slb.code("SetLoadBalancerTCPListenerAttribute", Scheduler="sch", **listener) == ("InvalidParameter", 400)
-    slb("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=81, Bandwidth=-1, BackendServerPort=80,
-        Scheduler="sch")
+    slb(
+        "CreateLoadBalancerTCPListener",
+        LoadBalancerId=lb,
+        ListenerPort=81,
+        Bandwidth=-1,
+        BackendServerPort=80,
+        Scheduler="sch",
+    )
     slb("SetLoadBalancerTCPListenerAttribute", LoadBalancerId=lb, ListenerPort=81, Scheduler="tch")
 
 
 def test_listener_pages_and_quota(slb: Slb, lb: str) -> None:
     for port in range(1, 51):
         slb("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=port, Bandwidth=-1, BackendServerPort=80)
-    assert slb.code("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=51, Bandwidth=-1,
-                    BackendServerPort=80) == ("ListenerNumberOverLimit", 400)
+    assert slb.code(
+        "CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=51, Bandwidth=-1, BackendServerPort=80
+    ) == ("ListenerNumberOverLimit", 400)
     ports, token, sizes = [], "", []
     while True:
         page = slb("DescribeLoadBalancerListeners", LoadBalancerId=[lb], **({"NextToken": token} if token else {}))
@@ -355,7 +458,9 @@ def test_listener_pages_and_quota(slb: Slb, lb: str) -> None:
 
 def test_dry_run_changes_nothing(slb: Slb, listener: dict[str, Any]) -> None:
     assert slb.code("SetLoadBalancerTCPListenerAttribute", Description="x", DryRun=True, **listener) == (
-        "DryRunOperation", 400)
+        "DryRunOperation",
+        400,
+    )
     assert slb("DescribeLoadBalancerTCPListenerAttribute", **listener)["Description"] == ""
 
 
@@ -367,16 +472,28 @@ def test_group_life(slb: Slb, lb: str, group: str) -> None:
     given = servers("web-2", Weight="30", Description="x y:z")
     added = slb("AddVServerGroupBackendServers", BackendServers=given, **one)
     assert members(added)[1] == {
-        "ServerId": "i-ut-web-2", "Port": 80, "Weight": 30, "Type": "ecs", "Description": "x y:z"}
+        "ServerId": "i-ut-web-2",
+        "Port": 80,
+        "Weight": 30,
+        "Type": "ecs",
+        "Description": "x y:z",
+    }
     # The same server with another port is another member.
     slb("AddVServerGroupBackendServers", BackendServers=servers("web-2", Port=81), **one)
     slb("SetVServerGroupAttribute", VServerGroupName="new", BackendServers=servers("web-2", Weight=0), **one)
-    slb("ModifyVServerGroupBackendServers", OldBackendServers=servers("web-2", Port=81),
-        NewBackendServers=servers("web-3", Port=82), **one)
+    slb(
+        "ModifyVServerGroupBackendServers",
+        OldBackendServers=servers("web-2", Port=81),
+        NewBackendServers=servers("web-3", Port=82),
+        **one,
+    )
     seen = slb("DescribeVServerGroupAttribute", **one)
     fields = ("ServerId", "Port", "Weight", "Description")
     assert [tuple(member[name] for name in fields) for member in members(seen)] == [
-        ("i-ut-web-1", 80, 100, ""), ("i-ut-web-2", 80, 0, "x y:z"), ("i-ut-web-3", 82, 100, "")]
+        ("i-ut-web-1", 80, 100, ""),
+        ("i-ut-web-2", 80, 0, "x y:z"),
+        ("i-ut-web-3", 82, 100, ""),
+    ]
     assert (seen["VServerGroupName"], seen["LoadBalancerId"]) == ("new", lb)
     listed = slb("DescribeVServerGroups", LoadBalancerId=lb)["VServerGroups"]["VServerGroup"]
     assert listed[0]["ServerCount"] == 3 and "AssociatedObjects" not in listed[0]
@@ -387,33 +504,42 @@ def test_group_life(slb: Slb, lb: str, group: str) -> None:
 
 
 def test_single_quotes_are_taken(slb: Slb, group: str) -> None:
-    added = slb("AddVServerGroupBackendServers", VServerGroupId=group,
-                BackendServers="[{'ServerId':'i-ut-web-2','Port':'80','Weight':'100'}]")
+    added = slb(
+        "AddVServerGroupBackendServers",
+        VServerGroupId=group,
+        BackendServers="[{'ServerId':'i-ut-web-2','Port':'80','Weight':'100'}]",
+    )
     assert len(members(added)) == 2
 
 
 def test_of_the_same_server_twice_the_first_counts(slb: Slb, group: str) -> None:
-    added = slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=json.dumps(
-        [{"ServerId": "i-ut-web-2", "Port": 80, "Weight": weight} for weight in (1, 2)]))
+    added = slb(
+        "AddVServerGroupBackendServers",
+        VServerGroupId=group,
+        BackendServers=json.dumps([{"ServerId": "i-ut-web-2", "Port": 80, "Weight": weight} for weight in (1, 2)]),
+    )
     assert [member["Weight"] for member in members(added)] == [100, 1]
 
 
-@pytest.mark.parametrize(("given", "code"), [
-    ("nonsense", "BackendServersMalformed"),
-    ("{}", "BackendServersMalformed"),
-    ("[1]", "BackendServersMalformed"),
-    (servers("web-2", ServerId=""), "BackendServer.ServerIdEmpty"),
-    (servers("web-2", Port=0), "InvalidParameter"),
-    (servers("web-2", Port="x"), "InvalidParameter"),
-    (servers("web-2", Weight=101), "InvalidWeight.Malformed"),
-    (servers("web-2", Description="x" * 81), "InvalidParameter"),
-    (servers("web-2", Type="ip"), "InvalidParameter"),
-    (servers("web-1"), "InvalidBackendServers.ServerIpConflict"),
-    (servers("nobody"), "ObtainIpFail"),
-    (servers("stopped"), "ObtainIpFail"),
-    (servers("far-away"), "InvalidParameter"),
-    (json.dumps([{"ServerId": "i-ut-web-2", "Port": port} for port in range(1, 22)]), "TooManyBackendServers"),
-])
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("nonsense", "BackendServersMalformed"),
+        ("{}", "BackendServersMalformed"),
+        ("[1]", "BackendServersMalformed"),
+        (servers("web-2", ServerId=""), "BackendServer.ServerIdEmpty"),
+        (servers("web-2", Port=0), "InvalidParameter"),
+        (servers("web-2", Port="x"), "InvalidParameter"),
+        (servers("web-2", Weight=101), "InvalidWeight.Malformed"),
+        (servers("web-2", Description="x" * 81), "InvalidParameter"),
+        (servers("web-2", Type="ip"), "InvalidParameter"),
+        (servers("web-1"), "InvalidBackendServers.ServerIpConflict"),
+        (servers("nobody"), "ObtainIpFail"),
+        (servers("stopped"), "ObtainIpFail"),
+        (servers("far-away"), "InvalidParameter"),
+        (json.dumps([{"ServerId": "i-ut-web-2", "Port": port} for port in range(1, 22)]), "TooManyBackendServers"),
+    ],
+)
 def test_servers_that_are_refused(emulator: Emulator, slb: Slb, group: str, given: str, code: str) -> None:
     machines = inventory({**MACHINES, "stopped": "192.0.2.14"})
     other = inventory({"far-away": "198.51.100.1"}, name="b", cidr="198.51.100.0/24", gateway="198.51.100.253")
@@ -424,13 +550,16 @@ def test_servers_that_are_refused(emulator: Emulator, slb: Slb, group: str, give
 
 
 def test_public_instance_takes_servers_of_one_vpc(emulator: Emulator, slb: Slb) -> None:
-    machines, other = inventory(MACHINES), inventory({"far-away": "198.51.100.1"}, name="b", cidr="198.51.100.0/24",
-                                                     gateway="198.51.100.253")
+    machines, other = inventory(MACHINES), inventory(
+        {"far-away": "198.51.100.1"}, name="b", cidr="198.51.100.0/24", gateway="198.51.100.253"
+    )
     emulator.control("PUT", "inventory", {name: machines[name] + other[name] for name in machines})
     lb = slb("CreateLoadBalancer", InstanceChargeType="PayByCLCU")["LoadBalancerId"]
     slb("AddBackendServers", LoadBalancerId=lb, BackendServers=servers("web-1"))
     assert slb.code("CreateVServerGroup", LoadBalancerId=lb, BackendServers=servers("far-away")) == (
-        "InvalidBackendServers.Inconsistent", 400)
+        "InvalidBackendServers.Inconsistent",
+        400,
+    )
 
 
 def test_only_members_can_be_set(slb: Slb, group: str) -> None:
@@ -442,16 +571,22 @@ def test_only_members_can_be_set(slb: Slb, group: str) -> None:
 def test_servers_per_instance(slb: Slb, lb: str) -> None:
     group = slb("CreateVServerGroup", LoadBalancerId=lb)["VServerGroupId"]
     for start in range(1, 201, 20):
-        slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=json.dumps(
-            [{"ServerId": "i-ut-web-1", "Port": port} for port in range(start, start + 20)]))
+        slb(
+            "AddVServerGroupBackendServers",
+            VServerGroupId=group,
+            BackendServers=json.dumps([{"ServerId": "i-ut-web-1", "Port": port} for port in range(start, start + 20)]),
+        )
     assert slb.code("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=servers("web-2")) == (
-        "InstanceBackendServerNumberOverLimit", 400)
+        "InstanceBackendServerNumberOverLimit",
+        400,
+    )
 
 
 def test_a_group_belongs_to_its_instance(slb: Slb, group: str) -> None:
     other = slb("CreateLoadBalancer", **NEW)["LoadBalancerId"]
-    assert slb.code("CreateLoadBalancerTCPListener", LoadBalancerId=other, ListenerPort=80, Bandwidth=-1,
-                    VServerGroupId=group) == ("InvalidParameter", 404)
+    assert slb.code(
+        "CreateLoadBalancerTCPListener", LoadBalancerId=other, ListenerPort=80, Bandwidth=-1, VServerGroupId=group
+    ) == ("InvalidParameter", 404)
 
 
 def test_default_pool(slb: Slb, lb: str) -> None:
@@ -467,8 +602,10 @@ def test_default_pool(slb: Slb, lb: str) -> None:
 
 def test_health_without_a_network(slb: Slb, lb: str, listener: dict[str, Any]) -> None:
     def health(**parameters: Any) -> list[str]:
-        return [member["ServerHealthStatus"] for member in members(
-            slb("DescribeHealthStatus", LoadBalancerId=lb, **parameters))]
+        return [
+            member["ServerHealthStatus"]
+            for member in members(slb("DescribeHealthStatus", LoadBalancerId=lb, **parameters))
+        ]
 
     assert health() == ["unavailable"]
     slb("StartLoadBalancerListener", **listener)
@@ -493,7 +630,9 @@ def test_tags(slb: Slb, lb: str, group: str, listener: dict[str, Any]) -> None:
         slb("TagResources", Tag=[{"Key": "a", "Value": "3"}], **one)
         found = slb("ListTagResources", **one)["TagResources"]["TagResource"]
         assert [(tag["ResourceId"], tag["TagKey"], tag["TagValue"]) for tag in found] == [
-            (resource, "a", "3"), (resource, "b", "2")]
+            (resource, "a", "3"),
+            (resource, "b", "2"),
+        ]
         slb("UntagResources", TagKey=["a", "nothing"], **one)
         assert len(slb("ListTagResources", **one)["TagResources"]["TagResource"]) == 1
         by_tag = slb("ListTagResources", ResourceType=kind, Tag=[{"Key": "b", "Value": "2"}])
@@ -551,7 +690,9 @@ def test_describe_instances(emulator: Emulator, slb: Slb) -> None:
 
 def test_unknown_operations_are_never_a_success(slb: Slb, lb: str) -> None:
     assert slb.code("CreateLoadBalancerUDPListener", LoadBalancerId=lb, ListenerPort=53, Bandwidth=-1) == (
-        "InvalidApi.NotFound", 404)
+        "InvalidApi.NotFound",
+        404,
+    )
     assert slb.code("DescribeRules", LoadBalancerId=lb, ListenerPort=80) == ("InvalidApi.NotFound", 404)
 
 
@@ -563,10 +704,17 @@ def test_state_survives_a_restart(own_emulator: Callable[..., Emulator], kill: b
     slb = Slb(emulator.address)
     lb = slb("CreateLoadBalancer", ClientToken="t", **NEW)["LoadBalancerId"]
     group = slb("CreateVServerGroup", LoadBalancerId=lb, BackendServers=servers("web-1"))["VServerGroupId"]
-    slb("CreateLoadBalancerTCPListener", LoadBalancerId=lb, ListenerPort=80, Bandwidth=-1, VServerGroupId=group,
-        Tag=[{"Key": "k", "Value": "v"}])
+    slb(
+        "CreateLoadBalancerTCPListener",
+        LoadBalancerId=lb,
+        ListenerPort=80,
+        Bandwidth=-1,
+        VServerGroupId=group,
+        Tag=[{"Key": "k", "Value": "v"}],
+    )
     reads: list[tuple[str, dict[str, Any]]] = [
-        ("DescribeLoadBalancerAttribute", {"LoadBalancerId": lb}), ("DescribeLoadBalancerListeners", {}),
+        ("DescribeLoadBalancerAttribute", {"LoadBalancerId": lb}),
+        ("DescribeLoadBalancerListeners", {}),
         ("DescribeVServerGroupAttribute", {"VServerGroupId": group}),
     ]
     before = [{**slb(action, **parameters), "RequestId": ""} for action, parameters in reads]
@@ -589,8 +737,10 @@ def test_request_log(emulator: Emulator, slb: Slb) -> None:
     assert seen["counts"] == {"CreateLoadBalancer": 1, "DescribeLoadBalancers": 1, "DeleteLoadBalancer": 1}
     assert seen["writes"] == 2
     assert [(entry["action"], entry["status"], entry["code"]) for entry in seen["log"]] == [
-        ("CreateLoadBalancer", 200, ""), ("DescribeLoadBalancers", 200, ""),
-        ("DeleteLoadBalancer", 404, "InvalidLoadBalancerId.NotFound")]
+        ("CreateLoadBalancer", 200, ""),
+        ("DescribeLoadBalancers", 200, ""),
+        ("DeleteLoadBalancer", 404, "InvalidLoadBalancerId.NotFound"),
+    ]
     assert seen["log"][0]["parameters"] == {"RegionId": "cn-hangzhou", **NEW}
     emulator.control("POST", "reset")
     assert emulator.control("GET", "requests")["writes"] == 0
@@ -601,10 +751,13 @@ def test_control_interface_refuses_nonsense(emulator: Emulator) -> None:
     import urllib.error
 
     for method, path, body in (
-        ("PUT", "switches", {"hairpin": "maybe"}), ("PUT", "switches", {"unknown": "x"}),
-        ("PUT", "switches", {"transition_seconds": -1}), ("PUT", "inventory", {"machines": [{"name": "x"}]}),
+        ("PUT", "switches", {"hairpin": "maybe"}),
+        ("PUT", "switches", {"unknown": "x"}),
+        ("PUT", "switches", {"transition_seconds": -1}),
+        ("PUT", "inventory", {"machines": [{"name": "x"}]}),
         ("PUT", "inventory", inventory({"a": "192.0.2.1", "b": "192.0.2.1"})),
-        ("PUT", "inventory", inventory({"a": "198.51.100.1"})), ("PUT", "machines/web-1/link", {"up": "no"}),
+        ("PUT", "inventory", inventory({"a": "198.51.100.1"})),
+        ("PUT", "machines/web-1/link", {"up": "no"}),
     ):
         with pytest.raises(urllib.error.HTTPError) as caught:
             emulator.control(method, path, body)

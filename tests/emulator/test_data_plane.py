@@ -73,7 +73,7 @@ def test_weights(network: Network, client: Machine) -> None:
     address = network.front({"web-1": 30, "web-2": 90})
     names = [client.ask(address)[0] for dummy in range(400)]
     assert Counter(names) == {"web-1": 100, "web-2": 300}
-    assert all(Counter(names[start:start + 4]) == {"web-1": 1, "web-2": 3} for start in range(397))
+    assert all(Counter(names[start : start + 4]) == {"web-1": 1, "web-2": 3} for start in range(397))
 
 
 def test_round_robin_takes_no_notice_of_weights(network: Network, client: Machine) -> None:
@@ -143,9 +143,10 @@ def test_failover_by_health_check(network: Network, client: Machine) -> None:
     assert {entry["state"] for entry in network.emulator.control("GET", "health")} == {"normal"}
 
 
-@pytest.mark.parametrize(("status", "codes", "state"), [
-    ("200", "http_2xx", "normal"), ("503", "http_2xx", "abnormal"), ("404", "http_2xx,http_4xx", "normal"),
-])
+@pytest.mark.parametrize(
+    ("status", "codes", "state"),
+    [("200", "http_2xx", "normal"), ("503", "http_2xx", "abnormal"), ("404", "http_2xx,http_4xx", "normal")],
+)
 def test_http_check(network: Network, status: str, codes: str, state: str) -> None:
     network.serve("web-1", 8080, "http", status)
     network.front({"web-1": 100}, HealthCheckType="http", HealthCheckURI="/readyz", HealthCheckHttpCode=codes)
@@ -213,15 +214,23 @@ def test_changes_under_load_lose_nothing(network: Network, client: Machine) -> N
     member = {"ServerId": "i-ut-web-3", "Port": 8080}
     slb, group = network.slb, network.group
     for weight in (1, 37, 100):
-        slb("SetVServerGroupAttribute", VServerGroupId=group, BackendServers=json.dumps(
-            [{"ServerId": "i-ut-web-1", "Port": 8080, "Weight": weight}]))
+        slb(
+            "SetVServerGroupAttribute",
+            VServerGroupId=group,
+            BackendServers=json.dumps([{"ServerId": "i-ut-web-1", "Port": 8080, "Weight": weight}]),
+        )
         slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=json.dumps([member]))
         network.emulator.wait()
         slb("RemoveVServerGroupBackendServers", VServerGroupId=group, BackendServers=json.dumps([member]))
         network.emulator.wait()
     other = slb("CreateVServerGroup", LoadBalancerId=network.balancer, BackendServers=json.dumps([member]))
-    slb("SetLoadBalancerTCPListenerAttribute", LoadBalancerId=network.balancer, ListenerPort=PORT,
-        VServerGroup="on", VServerGroupId=other["VServerGroupId"])
+    slb(
+        "SetLoadBalancerTCPListenerAttribute",
+        LoadBalancerId=network.balancer,
+        ListenerPort=PORT,
+        VServerGroup="on",
+        VServerGroupId=other["VServerGroupId"],
+    )
     network.emulator.wait()
     time.sleep(0.1)
     stop.set()
@@ -242,9 +251,16 @@ def test_a_change_is_live_soon(network: Network, client: Machine) -> None:
     network.serve("web-2")
     address = network.front({"web-1": 100, "web-2": 0})
     assert client.ask(address)[0] == "web-1"
-    network.slb("SetVServerGroupAttribute", VServerGroupId=network.group, BackendServers=json.dumps([
-        {"ServerId": "i-ut-web-1", "Port": 8080, "Weight": 0}, {"ServerId": "i-ut-web-2", "Port": 8080, "Weight": 1},
-    ]))
+    network.slb(
+        "SetVServerGroupAttribute",
+        VServerGroupId=network.group,
+        BackendServers=json.dumps(
+            [
+                {"ServerId": "i-ut-web-1", "Port": 8080, "Weight": 0},
+                {"ServerId": "i-ut-web-2", "Port": 8080, "Weight": 1},
+            ]
+        ),
+    )
     assert network.until(lambda: client.ask(address)[0] == "web-2", 2) < 0.3
 
 
@@ -254,8 +270,10 @@ def test_what_is_stopped_forwards_nothing(network: Network, client: Machine) -> 
     target = {"LoadBalancerId": network.balancer}
     for off, on in (
         (("StopLoadBalancerListener", {"ListenerPort": PORT}), ("StartLoadBalancerListener", {"ListenerPort": PORT})),
-        (("SetLoadBalancerStatus", {"LoadBalancerStatus": "inactive"}),
-         ("SetLoadBalancerStatus", {"LoadBalancerStatus": "active"})),
+        (
+            ("SetLoadBalancerStatus", {"LoadBalancerStatus": "inactive"}),
+            ("SetLoadBalancerStatus", {"LoadBalancerStatus": "active"}),
+        ),
     ):
         network.slb(off[0], **target, **off[1])
         network.emulator.wait()
@@ -270,10 +288,17 @@ def test_default_pool_and_two_listeners(network: Network, client: Machine) -> No
     network.serve("web-1")
     network.serve("web-2", 8081)
     address = network.front({"web-1": 100})
-    network.slb("AddBackendServers", LoadBalancerId=network.balancer,
-                BackendServers=json.dumps([{"ServerId": "i-ut-web-2"}]))
-    network.slb("CreateLoadBalancerTCPListener", LoadBalancerId=network.balancer, ListenerPort=80, Bandwidth=-1,
-                BackendServerPort=8081, HealthCheckSwitch="off")
+    network.slb(
+        "AddBackendServers", LoadBalancerId=network.balancer, BackendServers=json.dumps([{"ServerId": "i-ut-web-2"}])
+    )
+    network.slb(
+        "CreateLoadBalancerTCPListener",
+        LoadBalancerId=network.balancer,
+        ListenerPort=80,
+        Bandwidth=-1,
+        BackendServerPort=8081,
+        HealthCheckSwitch="off",
+    )
     network.slb("StartLoadBalancerListener", LoadBalancerId=network.balancer, ListenerPort=80)
     network.emulator.wait()
     assert (client.outcome(address), client.outcome(address, 80)) == ("web-1", "web-2")
@@ -285,10 +310,18 @@ def test_default_pool_and_two_listeners(network: Network, client: Machine) -> No
 def test_a_public_instance_is_reached_from_the_vpc_of_its_backends(network: Network, client: Machine) -> None:
     network.serve("web-1")
     made = network.slb("CreateLoadBalancer", AddressType="internet", InstanceChargeType="PayByCLCU")
-    network.slb("AddBackendServers", LoadBalancerId=made["LoadBalancerId"],
-                BackendServers=json.dumps([{"ServerId": "i-ut-web-1"}]))
-    network.slb("CreateLoadBalancerTCPListener", LoadBalancerId=made["LoadBalancerId"], ListenerPort=80, Bandwidth=-1,
-                BackendServerPort=8080)
+    network.slb(
+        "AddBackendServers",
+        LoadBalancerId=made["LoadBalancerId"],
+        BackendServers=json.dumps([{"ServerId": "i-ut-web-1"}]),
+    )
+    network.slb(
+        "CreateLoadBalancerTCPListener",
+        LoadBalancerId=made["LoadBalancerId"],
+        ListenerPort=80,
+        Bandwidth=-1,
+        BackendServerPort=8080,
+    )
     network.slb("StartLoadBalancerListener", LoadBalancerId=made["LoadBalancerId"], ListenerPort=80)
     network.emulator.wait()
     assert made["Address"].startswith("203.0.113.")

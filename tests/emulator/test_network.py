@@ -94,8 +94,9 @@ def test_inventory_grows_shrinks_and_repairs(emulator_of_its_own: Emulator) -> N
     assert emulator.control("PUT", "inventory", inventory({"web-1": "192.0.2.11"})) == {"changed": True}
     # An address that changes is another link.
     assert emulator.control("PUT", "inventory", inventory({"web-1": "192.0.2.15"})) == {"changed": True}
-    shown = subprocess.run(["ip", "-n", "cfha-utn-web-1", "-br", "-4", "address"], capture_output=True, text=True,
-                           check=True)
+    shown = subprocess.run(
+        ["ip", "-n", "cfha-utn-web-1", "-br", "-4", "address"], capture_output=True, text=True, check=True
+    )
     assert "192.0.2.15/24" in shown.stdout and "192.0.2.11" not in shown.stdout
 
 
@@ -121,8 +122,13 @@ def test_vpcs_are_strangers_to_each_other(emulator_of_its_own: Emulator) -> None
         slb("CreateLoadBalancer", VSwitchId=vswitch, InstanceChargeType="PayByCLCU", Address="192.0.2.100")
     emulator.wait()
     shown = [
-        subprocess.run(["ip", "-n", f"cfha-utn-vpc-{name}", "-br", "-4", "address", "show", "lo"], capture_output=True,
-                       text=True, check=True).stdout for name in ("lab", "other")
+        subprocess.run(
+            ["ip", "-n", f"cfha-utn-vpc-{name}", "-br", "-4", "address", "show", "lo"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("lab", "other")
     ]
     assert all("192.0.2.100/32" in addresses for addresses in shown)
 
@@ -157,9 +163,9 @@ def test_a_restart_does_not_disturb_traffic(network: Network, kill: bool) -> Non
     assert set(outcomes) == {"web-1", "web-2"}, outcomes
 
 
-@pytest.mark.parametrize(("weights", "order"), [
-    ([30, 90], "babb"), ([100, 100], "ab"), ([5, 1, 1], "aabacaa"), ([7], "a"),
-])
+@pytest.mark.parametrize(
+    ("weights", "order"), [([30, 90], "babb"), ([100, 100], "ab"), ([5, 1, 1], "aabacaa"), ([7], "a")]
+)
 def test_slots_are_a_smooth_round_robin(weights: list[int], order: str) -> None:
     members = [Member(name, 80, weight) for name, weight in zip("abc", weights)]
     found = "".join(member.address for member in slots(members))

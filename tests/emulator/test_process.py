@@ -28,7 +28,11 @@ class Background:
     def __call__(self, command: str) -> str:
         done = subprocess.run(
             [sys.executable, "-B", "-m", "slb_emulator", "--config", str(self.directory / "config.json"), command],
-            cwd=PACKAGE, capture_output=True, text=True, check=False, timeout=30,
+            cwd=PACKAGE,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
         return (done.stdout + done.stderr).strip()
 

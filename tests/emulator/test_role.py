@@ -28,9 +28,17 @@ def test_role(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     done = subprocess.run(
         [str(PLAYBOOK), str(HERE / "role.yml"), "-e", f"directory={tmp_path / 'emulator'}", "-e", f"port={port}"],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_NOCOLOR": "1",
-             "ANSIBLE_LOCALHOST_WARNING": "0"},
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a-secret" not in done.stdout + done.stderr

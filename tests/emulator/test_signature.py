@@ -24,31 +24,41 @@ TAGS = [{"Key": "k1", "Value": "a+b/~*&=% 中文"}, {"Key": "k 2", "Value": ""}]
 @pytest.mark.parametrize("config", [{}, {"signature_algorithm": "v2"}])
 def test_official_client_is_let_in(emulator: Emulator, config: dict[str, str]) -> None:
     slb = Slb(emulator.address, **config)
-    made = slb("CreateLoadBalancer", LoadBalancerName="api/1.0_x-y", VSwitchId="vsw-ut-lab",
-               InstanceChargeType="PayByCLCU", Tag=TAGS)
+    made = slb(
+        "CreateLoadBalancer",
+        LoadBalancerName="api/1.0_x-y",
+        VSwitchId="vsw-ut-lab",
+        InstanceChargeType="PayByCLCU",
+        Tag=TAGS,
+    )
     found = slb("DescribeLoadBalancers", Tag=TAGS, PageNumber=1, PageSize=10)["LoadBalancers"]["LoadBalancer"]
     assert [balancer["LoadBalancerId"] for balancer in found] == [made["LoadBalancerId"]]
     assert {tag["TagKey"]: tag["TagValue"] for tag in found[0]["Tags"]["Tag"]} == {"k1": "a+b/~*&=% 中文", "k 2": ""}
 
 
 @pytest.mark.parametrize("algorithm", [{}, {"signature_algorithm": "v2"}])
-@pytest.mark.parametrize(("key", "answer"), [
-    ({"access_key_secret": "wrong"}, ("SignatureDoesNotMatch", 400)),
-    ({"access_key_id": "nobody"}, ("InvalidAccessKeyId.NotFound", 404)),
-    ({"security_token": "token"}, ("InvalidSecurityToken.MismatchWithAccessKey", 400)),
-])
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        ({"access_key_secret": "wrong"}, ("SignatureDoesNotMatch", 400)),
+        ({"access_key_id": "nobody"}, ("InvalidAccessKeyId.NotFound", 404)),
+        ({"security_token": "token"}, ("InvalidSecurityToken.MismatchWithAccessKey", 400)),
+    ],
+)
 def test_wrong_keys(
-    emulator: Emulator, key: dict[str, str], algorithm: dict[str, str], answer: tuple[str, int],
+    emulator: Emulator, key: dict[str, str], algorithm: dict[str, str], answer: tuple[str, int]
 ) -> None:
     assert Slb(emulator.address, **key, **algorithm).code("DescribeLoadBalancers") == answer
     assert emulator.control("GET", "requests")["log"][-1]["code"] == answer[0]
 
 
 def test_temporary_keys_and_disabled_ones(own_emulator: Callable[..., Emulator]) -> None:
-    emulator = own_emulator(access_keys=[
-        {"access_key_id": "sts", "access_key_secret": "s", "security_token": "token"},
-        {"access_key_id": "old", "access_key_secret": "s", "active": False},
-    ])
+    emulator = own_emulator(
+        access_keys=[
+            {"access_key_id": "sts", "access_key_secret": "s", "security_token": "token"},
+            {"access_key_id": "old", "access_key_secret": "s", "active": False},
+        ]
+    )
     key = {"access_key_id": "sts", "access_key_secret": "s"}
     assert Slb(emulator.address, **key, security_token="token")("DescribeRegions")
     assert Slb(emulator.address, **key).code("DescribeRegions")[0] == "InvalidSecurityToken.MismatchWithAccessKey"
@@ -78,12 +88,17 @@ def signed(**changes: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     request.method, request.pathname, request.query = "POST", "/", query
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     request.headers = {
-        "host": "127.0.0.1:1", "x-acs-action": "DescribeLoadBalancers", "x-acs-version": "2014-05-15",
-        "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "x-acs-signature-nonce": "n1",
-        "x-acs-content-sha256": empty, **changes,
+        "host": "127.0.0.1:1",
+        "x-acs-action": "DescribeLoadBalancers",
+        "x-acs-version": "2014-05-15",
+        "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "x-acs-signature-nonce": "n1",
+        "x-acs-content-sha256": empty,
+        **changes,
     }
     authorization = Utils.get_authorization(
-        request, "ACS3-HMAC-SHA256", empty, KEY["access_key_id"], KEY["access_key_secret"])
+        request, "ACS3-HMAC-SHA256", empty, KEY["access_key_id"], KEY["access_key_secret"]
+    )
     return {**request.headers, "authorization": authorization}, list(query.items())
 
 
@@ -119,9 +134,10 @@ def test_replay(verifier: Verifier) -> None:
     assert verdict(verifier, again, query) == "let in"
 
 
-@pytest.mark.parametrize(("offset", "answer"), [
-    (-1800, "InvalidTimeStamp.Expired"), (1800, "InvalidTimeStamp.Expired"), (-840, "let in"), (840, "let in"),
-])
+@pytest.mark.parametrize(
+    ("offset", "answer"),
+    [(-1800, "InvalidTimeStamp.Expired"), (1800, "InvalidTimeStamp.Expired"), (-840, "let in"), (840, "let in")],
+)
 def test_dates(verifier: Verifier, offset: int, answer: str) -> None:
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
     assert verdict(verifier, *signed(**{"x-acs-date": date})) == answer
@@ -136,5 +152,8 @@ def test_nothing_secret_in_log_and_requests(emulator: Emulator) -> None:
         Slb(emulator.address, **config)("DescribeRegions")
     text = emulator.log() + str(emulator.control("GET", "requests"))
     assert KEY["access_key_secret"] not in text
-    assert not any(name in str(entry) for entry in emulator.control("GET", "requests")["log"]
-                   for name in ("Signature", "AccessKeyId", KEY["access_key_id"]))
+    assert not any(
+        name in str(entry)
+        for entry in emulator.control("GET", "requests")["log"]
+        for name in ("Signature", "AccessKeyId", KEY["access_key_id"])
+    )

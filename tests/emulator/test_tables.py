@@ -26,10 +26,20 @@ def test_names_are_those_of_the_wire() -> None:
 def test_lists_and_kinds() -> None:
     table = request_table(SLB, "TagResources")
     assert table is not None
-    wire = {"ResourceType": "instance", "ResourceId.2": "b", "ResourceId.1": "a", "ResourceId.10": "c",
-            "Tag.1.Key": "k", "Tag.1.Value": "v", "Unknown": "x"}
+    wire = {
+        "ResourceType": "instance",
+        "ResourceId.2": "b",
+        "ResourceId.1": "a",
+        "ResourceId.10": "c",
+        "Tag.1.Key": "k",
+        "Tag.1.Value": "v",
+        "Unknown": "x",
+    }
     assert Parameters(wire, table).values == {
-        "ResourceType": "instance", "ResourceId": ["a", "b", "c"], "Tag": [{"Key": "k", "Value": "v"}]}
+        "ResourceType": "instance",
+        "ResourceId": ["a", "b", "c"],
+        "Tag": [{"Key": "k", "Value": "v"}],
+    }
     flags = request_table(SLB, "DescribeVServerGroups")
     assert flags is not None
     for text, value in (("True", True), ("false", False)):
@@ -53,7 +63,11 @@ def test_every_operation_is_one_of_the_sdk() -> None:
 
 def test_types_are_complete() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "slb_emulator"], cwd=PACKAGE,
-        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "MYPY_CACHE_DIR": "/dev/null"},
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "slb_emulator"],
+        cwd=PACKAGE,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "MYPY_CACHE_DIR": "/dev/null"},
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

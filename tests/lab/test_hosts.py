@@ -76,7 +76,9 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> RunRole:
     inventory = directory / "inventory.json"
     over_podman = 'ProxyCommand="podman exec -i %h /usr/sbin/sshd -i -f /etc/lab-ssh/sshd_config"'
     podman = {
-        "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3", "ansible_pipelining": True,
+        "ansible_user": "root",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_pipelining": True,
         "ansible_ssh_private_key_file": f"/var/lib/{SANDBOX}/ssh/key",
         "ansible_ssh_common_args": f"-o {over_podman} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
     }

@@ -15,16 +15,27 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "quickstart"
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("ALIBABA_CLOUD_", "ANSIBLE_", "SLB_", "ECS_"))},
-    "CFHA_SANDBOX": "cfha-qs", "CFHA_PORT": "8142",
+    **{
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ALIBABA_CLOUD_", "ANSIBLE_", "SLB_", "ECS_"))
+    },
+    "CFHA_SANDBOX": "cfha-qs",
+    "CFHA_PORT": "8142",
 }
 
 
 def quickstart(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it as a user does."""
     return subprocess.run(
-        [QUICKSTART, *arguments], env={**ENVIRONMENT, **environment}, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False, timeout=900,
+        [QUICKSTART, *arguments],
+        env={**ENVIRONMENT, **environment},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=900,
     )
 
 
@@ -76,10 +87,14 @@ def test_second_run_changes_nothing_and_says_so() -> None:
 
 
 def test_env_points_a_shell_at_the_sandbox() -> None:
-    script = (
-        f'eval "$({QUICKSTART} env)" && ansible localhost -m clusterfront.ha.slb_instance_info -a name=prod-api && echo "region $ALIBABA_CLOUD_REGION"'
+    script = f'eval "$({QUICKSTART} env)" && ansible localhost -m clusterfront.ha.slb_instance_info -a name=prod-api && echo "region $ALIBABA_CLOUD_REGION"'
+    run = subprocess.run(
+        ["sh", "-c", script],
+        env={**ENVIRONMENT, "HTTP_PROXY": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    run = subprocess.run(["sh", "-c", script], env={**ENVIRONMENT, "HTTP_PROXY": "http://127.0.0.1:9"}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert '"name": "prod-api"' in run.stdout
     assert "region cn-hangzhou" in run.stdout
@@ -89,7 +104,9 @@ def test_a_step_that_fails_says_which_and_where_to_read() -> None:
     run = quickstart(CFHA_EXAMPLE=str(ROOT / "missing"))
     assert run.returncode != 0
     last = run.stdout.strip().splitlines()[-1]
-    assert last.startswith("quickstart: the step '") and "failed:" in last and "read /var/lib/cfha-qs/log/" in last, run.stdout
+    assert (
+        last.startswith("quickstart: the step '") and "failed:" in last and "read /var/lib/cfha-qs/log/" in last
+    ), run.stdout
 
 
 def test_down_leaves_nothing(before) -> None:

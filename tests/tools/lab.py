@@ -35,7 +35,9 @@ RECOVERY = 4.0
 def control(method: str, path: str, body: t.Any = None) -> t.Any:
     """Call the emulated cloud's control interface."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{API}/_emu/{path}", method=method, data=data, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{API}/_emu/{path}", method=method, data=data, headers={"Content-Type": "application/json"}
+    )
     with OPENER.open(request, timeout=30) as answer:
         return json.load(answer)
 
@@ -56,15 +58,27 @@ class Run:
     @property
     def changed(self) -> int:
         """How many tasks changed something."""
-        return sum(int(line.split("changed=")[1].split()[0]) for line in self.output.splitlines() if "changed=" in line and "ok=" in line)
+        return sum(
+            int(line.split("changed=")[1].split()[0])
+            for line in self.output.splitlines()
+            if "changed=" in line and "ok=" in line
+        )
 
 
-def playbook(name: str, *arguments: str, inventory: pathlib.Path = EXAMPLE / "inventory.yml", **environment: str) -> Run:
+def playbook(
+    name: str, *arguments: str, inventory: pathlib.Path = EXAMPLE / "inventory.yml", **environment: str
+) -> Run:
     """Run a playbook of the collection as a user does."""
     command = [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", inventory, f"clusterfront.ha.{name}"]
     done = subprocess.run(
-        [*map(str, command), "-e", f"@{EXAMPLE}/vars.yml", *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        [*map(str, command), "-e", f"@{EXAMPLE}/vars.yml", *arguments],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", **environment},
     )
     return Run(done.returncode, done.stdout)
@@ -117,9 +131,20 @@ class Traffic:
 
     def __init__(self, seconds: float, source: str = CLIENT, rate: float = 20.0) -> None:
         script = ROOT / "tests/tools/traffic.py"
-        command = ["ip", "netns", "exec", f"{SANDBOX}-{source}", sys.executable, "-B", script, vip(), "6443", "/version"]
+        command = [
+            "ip",
+            "netns",
+            "exec",
+            f"{SANDBOX}-{source}",
+            sys.executable,
+            "-B",
+            script,
+            vip(),
+            "6443",
+            "/version",
+        ]
         self._process = subprocess.Popen(
-            [*map(str, command), "--seconds", str(seconds), "--rate", str(rate)], stdout=subprocess.PIPE, text=True,
+            [*map(str, command), "--seconds", str(seconds), "--rate", str(rate)], stdout=subprocess.PIPE, text=True
         )
 
     def requests(self) -> list[dict[str, t.Any]]:
@@ -165,7 +190,10 @@ SHOW_STAT = (
 def haproxy_rows(name: str) -> list[dict[str, str]]:
     """HAProxy's own statistics."""
     done = subprocess.run(
-        ["podman", "exec", f"{SANDBOX}-{name}", "/usr/bin/python3", "-c", SHOW_STAT], capture_output=True, text=True, check=False,
+        ["podman", "exec", f"{SANDBOX}-{name}", "/usr/bin/python3", "-c", SHOW_STAT],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = done.stdout.strip().splitlines()
     header = lines[0].lstrip("# ").split(",") if lines else []

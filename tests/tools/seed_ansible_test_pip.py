@@ -43,7 +43,10 @@ def main() -> None:
     version = wanted_pip()
     CACHE.mkdir(parents=True, exist_ok=True)
     if not (CACHE / f"pip-{version}-py3-none-any.whl").exists():
-        subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, f"pip=={version}"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, f"pip=={version}"],
+            check=True,
+        )
     (CACHE / f"get_pip_{version.replace('.', '_')}.py").write_text(SCRIPT.format(version=version), encoding="utf-8")
 
 

@@ -33,6 +33,8 @@ def test_dies_under_load(name, die, lab_restored) -> None:
     failed = failures(requests)
     last = max((request["start"] - dead for request in failed), default=0.0)
     slowest = max(request["seconds"] for request in requests)
-    print(f"{name} by {die.__name__}: {len(failed)} of {len(requests)} failed, the last of them started {last:.2f}s after; slowest {slowest:.2f}s")
+    print(
+        f"{name} by {die.__name__}: {len(failed)} of {len(requests)} failed, the last of them started {last:.2f}s after; slowest {slowest:.2f}s"
+    )
     assert len(requests) == 280
     assert not failures(requests, since=dead + RECOVERY), failed

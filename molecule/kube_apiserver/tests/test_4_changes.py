@@ -29,7 +29,11 @@ def test_change_under_load_loses_no_request() -> None:
 def test_broken_configuration_is_refused_before_it_is_live() -> None:
     before = releases()
     traffic = Traffic(seconds=20)
-    run = playbook("deploy_kube_apiserver", "-e", '{"haproxy_timeout_queue": "11s", "haproxy_extra_config": "backend broken\\n    balanse roundrobin\\n"}')
+    run = playbook(
+        "deploy_kube_apiserver",
+        "-e",
+        '{"haproxy_timeout_queue": "11s", "haproxy_extra_config": "backend broken\\n    balanse roundrobin\\n"}',
+    )
     requests = traffic.requests()
     assert run.code != 0
     assert "balanse roundrobin" in run.output, run.output

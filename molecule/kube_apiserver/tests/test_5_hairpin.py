@@ -8,8 +8,12 @@ from __future__ import annotations
 from lab import CLIENT, MASTERS, finding, met, playbook, reported, switch
 
 DIRECT = (
-    "-e", "kube_apiserver_name=direct-api", "-e", "kube_apiserver_topology=private_direct",
-    "-e", "kube_apiserver_endpoint_name=direct-api.example.com",
+    "-e",
+    "kube_apiserver_name=direct-api",
+    "-e",
+    "kube_apiserver_topology=private_direct",
+    "-e",
+    "kube_apiserver_endpoint_name=direct-api.example.com",
 )
 
 
@@ -25,7 +29,10 @@ def test_masters_time_out_and_the_report_says_why(tmp_path) -> None:
         diagnosis = finding(report, "hairpin")
         print(diagnosis["message"])
         assert diagnosis["severity"] == "problem" and set(diagnosis["nodes"]) == set(MASTERS)
-        assert all(cure in diagnosis["message"] for cure in ("private_haproxy", "node_local", "public", "hosts_init", "redirect_watch"))
+        assert all(
+            cure in diagnosis["message"]
+            for cure in ("private_haproxy", "node_local", "public", "hosts_init", "redirect_watch")
+        )
         assert report["healthy"] is False
     finally:
         removed = playbook("remove_frontend", *DIRECT)

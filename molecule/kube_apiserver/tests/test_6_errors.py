@@ -14,7 +14,11 @@ OTHER_VPC = '{"kube_apiserver_name": "other-api", "kube_apiserver_load_balancer"
 CASES = {
     "wrong secret": ((), {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"}, r"secret is wrong"),
     "unknown region": ((), {"ALIBABA_CLOUD_REGION": "cn-hangzou"}, r"'cn-hangzou' is not known.*'cn-hangzhou'"),
-    "another VPC": (("-e", OTHER_VPC), {}, r"192\.0\.2\.21 is i-cfha-haproxy-1 in vpc-cfha-lab, but the load balancer other-api is in vpc-other"),
+    "another VPC": (
+        ("-e", OTHER_VPC),
+        {},
+        r"192\.0\.2\.21 is i-cfha-haproxy-1 in vpc-cfha-lab, but the load balancer other-api is in vpc-other",
+    ),
     "address of no server": (("-e", "kube_apiserver_name=other-api"), {}, r"192\.0\.2\.99 matches no ECS instance"),
 }
 

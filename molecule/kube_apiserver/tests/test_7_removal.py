@@ -32,18 +32,28 @@ def test_others_things_stay_and_are_named() -> None:
     client.slb("AddVServerGroupBackendServers", {"VServerGroupId": group, "BackendServers": server})
     client.slb(
         "CreateLoadBalancerTCPListener",
-        {"LoadBalancerId": instance, "ListenerPort": 7000, "Bandwidth": -1, "BackendServerPort": 7000, "HealthCheckSwitch": "off"},
+        {
+            "LoadBalancerId": instance,
+            "ListenerPort": 7000,
+            "Bandwidth": -1,
+            "BackendServerPort": 7000,
+            "HealthCheckSwitch": "off",
+        },
     )
 
     run = playbook("remove_frontend")
     assert run.code == 0, run.output
-    assert "listener tcp/7000 stays" in run.output and "i-cfha-client-1:8888 in it was added by others" in run.output, run.output
+    assert (
+        "listener tcp/7000 stays" in run.output and "i-cfha-client-1:8888 in it was added by others" in run.output
+    ), run.output
     listeners = client.slb("DescribeLoadBalancerListeners", {"LoadBalancerId": [instance]})["Listeners"]
     assert [entry["ListenerPort"] for entry in listeners] == [7000]
     members = client.slb("DescribeVServerGroupAttribute", {"VServerGroupId": group})["BackendServers"]["BackendServer"]
     assert [member["ServerId"] for member in members] == ["i-cfha-client-1"]
 
-    client.slb("DeleteLoadBalancerListener", {"LoadBalancerId": instance, "ListenerPort": 7000, "ListenerProtocol": "tcp"})
+    client.slb(
+        "DeleteLoadBalancerListener", {"LoadBalancerId": instance, "ListenerPort": 7000, "ListenerProtocol": "tcp"}
+    )
     client.slb("RemoveVServerGroupBackendServers", {"VServerGroupId": group, "BackendServers": server})
     assert playbook("remove_frontend").code == 0
     assert instances(client) == []

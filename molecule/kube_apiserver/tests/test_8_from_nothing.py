@@ -13,12 +13,18 @@ from lab import control, deployed, playbook
 
 def recap(output: str) -> dict[str, int]:
     """How many tasks changed something, by host."""
-    return {host: int(changed) for host, changed in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", output, re.MULTILINE)}
+    return {
+        host: int(changed) for host, changed in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", output, re.MULTILINE)
+    }
 
 
 def cloud_diff(output: str) -> str:
     """What the front end's own task showed of the cloud."""
-    return output.split("TASK [Make the cloud as the document says]")[1].split("TASK [")[0].split("changed: [localhost]")[0]
+    return (
+        output.split("TASK [Make the cloud as the document says]")[1]
+        .split("TASK [")[0]
+        .split("changed: [localhost]")[0]
+    )
 
 
 def test_check_mode_predicts_the_run() -> None:
@@ -27,7 +33,9 @@ def test_check_mode_predicts_the_run() -> None:
     control("DELETE", "requests")
     predicted = deployed("--check", "--diff")
     requests = control("GET", "requests")
-    print(f"check mode: {json.dumps(requests['counts'])}, {requests['writes']} writes; changes by host {recap(predicted.output)}")
+    print(
+        f"check mode: {json.dumps(requests['counts'])}, {requests['writes']} writes; changes by host {recap(predicted.output)}"
+    )
     assert requests["writes"] == 0
     done = deployed("--diff")
     assert recap(done.output) == recap(predicted.output)
@@ -37,4 +45,8 @@ def test_check_mode_predicts_the_run() -> None:
     assert deployed().changed == 0
     requests = control("GET", "requests")
     # the comparison before anything is changed, and the task itself
-    assert requests["counts"] == dict.fromkeys(requests["counts"], 2) and len(requests["counts"]) == 5 and requests["writes"] == 0
+    assert (
+        requests["counts"] == dict.fromkeys(requests["counts"], 2)
+        and len(requests["counts"]) == 5
+        and requests["writes"] == 0
+    )

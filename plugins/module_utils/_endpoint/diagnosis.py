@@ -76,12 +76,17 @@ def _apiservers(nodes: t.Sequence[Node]) -> t.Iterator[Finding]:
         return
     if all(node.local != OPEN for node in masters):
         yield Finding(
-            "no_apiserver", EXPECTED, "No apiserver runs yet; that is right before kubeadm init, and nowhere else.", _names(down)
+            "no_apiserver",
+            EXPECTED,
+            "No apiserver runs yet; that is right before kubeadm init, and nowhere else.",
+            _names(down),
         )
     elif down:
         what = "; ".join(f"{node.name}: {_local_words(node)}" for node in down)
         yield Finding(
-            "apiserver_not_ready", PROBLEM, f"{len(down)} of {len(masters)} apiservers are not ready ({what}); look at them first.",
+            "apiserver_not_ready",
+            PROBLEM,
+            f"{len(down)} of {len(masters)} apiservers are not ready ({what}); look at them first.",
             _names(down),
         )
     else:
@@ -98,7 +103,8 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
     unresolved = [node for node in nodes if node.endpoint == UNREACHABLE]
     if unresolved:
         yield Finding(
-            "endpoint_unreachable", PROBLEM,
+            "endpoint_unreachable",
+            PROBLEM,
             f"{_listed(unresolved)} cannot reach {endpoint} at all: the name does not resolve there, or there is no route.",
             _names(unresolved),
         )
@@ -109,7 +115,8 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
     elif silent:
         who = "Every node" if len(silent) == len(nodes) else _listed(silent)
         yield Finding(
-            "endpoint_timed_out", PROBLEM,
+            "endpoint_timed_out",
+            PROBLEM,
             f"{who} times out on {endpoint}, where it should be refused at worst: check that the listener runs, and that security groups"
             " and firewalls let the port and the SLB's own addresses (100.64.0.0/10) pass.",
             _names(silent),
@@ -118,7 +125,8 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
         waiting = [node for node in nodes if node.endpoint in (REFUSED, CLOSED)]
         if waiting:
             yield Finding(
-                "endpoint_waits", EXPECTED,
+                "endpoint_waits",
+                EXPECTED,
                 f"{endpoint} is refused or closed from {_listed(waiting)}: the way is there and waits for the first apiserver.",
                 _names(waiting),
             )
@@ -127,7 +135,9 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
     if failing:
         what = "; ".join(f"{node.name}: {_endpoint_words(node)}" for node in failing)
         yield Finding(
-            "endpoint_fails", PROBLEM, f"An apiserver is ready, but {endpoint} does not lead to it ({what}); check the backends' health.",
+            "endpoint_fails",
+            PROBLEM,
+            f"An apiserver is ready, but {endpoint} does not lead to it ({what}); check the backends' health.",
             _names(failing),
         )
     elif through and len(through) + sum(node.backend for node in silent) == len(nodes):
@@ -142,13 +152,15 @@ def _hairpin(silent: t.Sequence[Node], endpoint: str) -> Finding:
     masters = [node for node in silent if node.has_apiserver]
     if not masters:
         return Finding(
-            "hairpin_of_proxies", EXPECTED,
+            "hairpin_of_proxies",
+            EXPECTED,
             f"{_listed(silent)} time out on {endpoint}, and that is right: they are the SLB's own backends, which a layer-4 SLB never"
             " answers; tools on them use their own HAProxy instead.",
             _names(silent),
         )
     return Finding(
-        "hairpin", PROBLEM,
+        "hairpin",
+        PROBLEM,
         f"Hairpin: {_listed(masters)} are backends of the private SLB and time out on {endpoint}, while other machines get an answer, because"
         " a layer-4 SLB does not answer its own backends; put HAProxy between (topology private_haproxy), give every node a proxy of its own"
         " (node_local), take a public SLB (public), or keep private_direct with the cure hosts_init or redirect_watch.",

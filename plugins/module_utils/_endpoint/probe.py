@@ -64,7 +64,13 @@ def probe_all(targets: t.Sequence[Target], timeout: float) -> list[Probe]:
 
 def probe(target: Target, timeout: float) -> Probe:
     """Probe one target."""
-    met = Probe(name=target.name or f"{target.host}:{target.port}", host=target.host, port=target.port, result=OPEN, stage="resolve")
+    met = Probe(
+        name=target.name or f"{target.host}:{target.port}",
+        host=target.host,
+        port=target.port,
+        result=OPEN,
+        stage="resolve",
+    )
     start = time.monotonic()
     try:
         _follow(target, met, timeout)

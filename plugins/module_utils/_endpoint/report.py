@@ -27,15 +27,18 @@ def build(name: str, endpoint: str, cloud: t.Mapping[str, t.Any], nodes: t.Seque
     return {
         "name": name,
         "endpoint": endpoint,
-        "healthy": not any(finding.severity == PROBLEM for finding in findings) and any(
-            finding.code == "endpoint_reached" for finding in findings
-        ),
+        "healthy": not any(finding.severity == PROBLEM for finding in findings)
+        and any(finding.code == "endpoint_reached" for finding in findings),
         "findings": [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in findings],
         "slb": {**cloud, "backends": [_named(backend, nodes) for backend in cloud.get("backends") or ()]},
         "load_balancers": [_tier_node(node, nodes) for node in nodes if "load_balancer" in node["roles"]],
         "apiservers": [_apiserver(node, nodes) for node in nodes if "master" in node["roles"]],
         "matrix": [
-            {"node": node["name"], "target": met["name"], **{key: met[key] for key in ("result", "http_status", "seconds", "error")}}
+            {
+                "node": node["name"],
+                "target": met["name"],
+                **{key: met[key] for key in ("result", "http_status", "seconds", "error")},
+            }
             for node in nodes
             for met in node["probes"] or ()
         ],
@@ -65,7 +68,9 @@ def _matrix(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> list[Node]:
 def _unreached(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
     names = tuple(node["name"] for node in nodes if not node["probes"])
     if names:
-        yield Finding("node_unreached", PROBLEM, f"Ansible could not reach {', '.join(names)}; nothing is known of them.", names)
+        yield Finding(
+            "node_unreached", PROBLEM, f"Ansible could not reach {', '.join(names)}; nothing is known of them.", names
+        )
 
 
 def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
@@ -74,16 +79,26 @@ def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any]) -> t.Iterator[Findi
         yield Finding("no_load_balancer", PROBLEM, f"The cloud has no load balancer {name}; run deploy_kube_apiserver.")
         return
     if instance.get("status") != "active":
-        yield Finding("load_balancer_inactive", PROBLEM, f"The load balancer {name} is {instance.get('status')}; it forwards nothing.")
+        yield Finding(
+            "load_balancer_inactive",
+            PROBLEM,
+            f"The load balancer {name} is {instance.get('status')}; it forwards nothing.",
+        )
     for entry in cloud.get("listeners") or ():
         if entry.get("status") != "running":
             what = f"{entry['protocol']}/{entry['port']}"
-            yield Finding("listener_stopped", PROBLEM, f"The listener {what} is {entry.get('status')}; it forwards nothing.")
+            yield Finding(
+                "listener_stopped", PROBLEM, f"The listener {what} is {entry.get('status')}; it forwards nothing."
+            )
     sick = [backend for backend in cloud.get("backends") or () if backend["status"] == "abnormal"]
     well = [backend for backend in cloud.get("backends") or () if backend["status"] == "normal"]
     if sick and well:
         names = ", ".join(f"{backend['server_id']}:{backend['backend_port']}" for backend in sick)
-        yield Finding("backend_abnormal", PROBLEM, f"The cloud finds {len(sick)} backend(s) not well ({names}); the others carry the load.")
+        yield Finding(
+            "backend_abnormal",
+            PROBLEM,
+            f"The cloud finds {len(sick)} backend(s) not well ({names}); the others carry the load.",
+        )
 
 
 def _named(backend: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
@@ -95,7 +110,9 @@ def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.A
     """A HAProxy node as the first other node sees it, for nobody talks to himself in production."""
     seen = _seen(node["name"] + READY, nodes)
     return {
-        "name": node["name"], "address": node["address"], "result": seen.get("result"),
+        "name": node["name"],
+        "address": node["address"],
+        "result": seen.get("result"),
         "ready": seen.get("result") == OPEN and seen.get("http_status") == 200,
     }
 
@@ -103,7 +120,10 @@ def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.A
 def _apiserver(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
     local = _met(node, node["name"])
     return {
-        "name": node["name"], "address": node["address"], "result": local.get("result"), "http_status": local.get("http_status"),
+        "name": node["name"],
+        "address": node["address"],
+        "result": local.get("result"),
+        "http_status": local.get("http_status"),
         "ready": local.get("result") == OPEN and local.get("http_status") == 200,
         "tls_version": (local.get("tls") or {}).get("version"),
     }
@@ -125,7 +145,9 @@ def lines(report: t.Mapping[str, t.Any]) -> list[str]:
         label = f"{backend['private_ip'] or backend['server_id']}:{backend['backend_port']}"
         shown.append(f"    backend {backend['node'] or backend['server_id']} {label}: {backend['status']}")
     shown += ["", *_table(report["matrix"]), "", "Diagnosis"]
-    shown += [f"  {finding['severity']:<8}  {finding['message']}" for finding in report["findings"]] or ["  nothing to say"]
+    shown += [f"  {finding['severity']:<8}  {finding['message']}" for finding in report["findings"]] or [
+        "  nothing to say"
+    ]
     shown += ["", f"Healthy: {'yes' if report['healthy'] else 'no'}"]
     return shown
 
@@ -135,7 +157,9 @@ def _table(matrix: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     targets = list(dict.fromkeys(row["target"] for row in matrix))
     nodes = list(dict.fromkeys(row["node"] for row in matrix))
     cells = {(row["node"], row["target"]): _cell(row) for row in matrix}
-    rows = [["from \\ to", *targets]] + [[node, *(cells.get((node, target), "-") for target in targets)] for node in nodes]
+    rows = [["from \\ to", *targets]] + [
+        [node, *(cells.get((node, target), "-") for target in targets)] for node in nodes
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(targets) + 1)]
     return ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
 

@@ -67,12 +67,18 @@ def static_key(settings: Settings, environ: t.Mapping[str, str]) -> tuple[str, s
     """
     sources: list[tuple[str, str, str | None, str | None, str | None]] = [
         (
-            "the option access_key_id", "the option access_key_secret",
-            settings.access_key_id, settings.access_key_secret, settings.security_token,
+            "the option access_key_id",
+            "the option access_key_secret",
+            settings.access_key_id,
+            settings.access_key_secret,
+            settings.security_token,
         )
     ]
     if not settings.profile and not settings.ecs_ram_role:
-        sources += [(key, secret, environ.get(key), environ.get(secret), environ.get(token)) for key, secret, token in KEY_VARIABLES]
+        sources += [
+            (key, secret, environ.get(key), environ.get(secret), environ.get(token))
+            for key, secret, token in KEY_VARIABLES
+        ]
     for key_name, secret_name, key, secret, token in sources:
         if key and secret:
             return key, secret, token or None
@@ -120,8 +126,12 @@ class Client:
     """
 
     def __init__(
-        self, settings: Settings, *, clock: t.Callable[[], float] = time.monotonic,
-        sleep: t.Callable[[float], None] = time.sleep, jitter: t.Callable[[], float] = random.random,
+        self,
+        settings: Settings,
+        *,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+        jitter: t.Callable[[], float] = random.random,
     ) -> None:
         self.region = settings.region
         self.clock = clock
@@ -158,7 +168,9 @@ class Client:
                 return
 
     def token_pages(
-        self, call: t.Callable[[str, t.Mapping[str, t.Any]], dict[str, t.Any]], operation: str,
+        self,
+        call: t.Callable[[str, t.Mapping[str, t.Any]], dict[str, t.Any]],
+        operation: str,
         parameters: t.Mapping[str, t.Any],
     ) -> t.Iterator[dict[str, t.Any]]:
         """All pages of an operation that hands on a NextToken."""
@@ -207,7 +219,11 @@ class Client:
     def _known_regions(self) -> list[str]:
         """All regions, asked of the given endpoint, else of the central one; empty where it does not answer."""
         try:
-            service = self._slb if self._settings.slb_endpoint else _Service(dataclasses.replace(self._settings, region=CENTRAL_REGION), None)
+            service = (
+                self._slb
+                if self._settings.slb_endpoint
+                else _Service(dataclasses.replace(self._settings, region=CENTRAL_REGION), None)
+            )
             answer = service.typed("DescribeRegions", {"RegionId": CENTRAL_REGION})
         except ApiError:
             return []
@@ -230,8 +246,13 @@ class _Service:
         self._failure = TeaException
         host, protocol = split_endpoint(endpoint) if endpoint else (None, "https")
         config = utils_models.Config(
-            region_id=settings.region, endpoint=host, protocol=protocol, user_agent="clusterfront.ha",
-            connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, credential=_credential(settings),
+            region_id=settings.region,
+            endpoint=host,
+            protocol=protocol,
+            user_agent="clusterfront.ha",
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            credential=_credential(settings),
         )
         self._sdk = sdk.Client(config)
         self._runtime = RuntimeOptions()
@@ -256,8 +277,15 @@ class _Service:
     def generic(self, operation: str, version: str, query: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Call an operation of another product by the SDK's generic way."""
         parameters = self._utils.Params(
-            action=operation, version=version, protocol=self._protocol, pathname="/", method="POST", auth_type="AK",
-            style="RPC", req_body_type="formData", body_type="json",
+            action=operation,
+            version=version,
+            protocol=self._protocol,
+            pathname="/",
+            method="POST",
+            auth_type="AK",
+            style="RPC",
+            req_body_type="formData",
+            body_type="json",
         )
         request = self._utils.OpenApiRequest(query={key: str(value) for key, value in query.items()})
         return self._answered(operation, lambda: self._sdk.call_api(parameters, request, self._runtime)["body"])
@@ -276,8 +304,11 @@ class _Service:
             inner = getattr(error, "inner_exception", None) or error
             return ApiError(f"{self.host} gave no usable answer to {operation}: {inner}", operation=operation)
         return ApiError(
-            str(data.get("Message") or error.message), operation=operation, code=str(code),
-            status=getattr(error, "status_code", None), request_id=getattr(error, "request_id", None) or data.get("RequestId"),
+            str(data.get("Message") or error.message),
+            operation=operation,
+            code=str(code),
+            status=getattr(error, "status_code", None),
+            request_id=getattr(error, "request_id", None) or data.get("RequestId"),
         )
 
 
@@ -290,7 +321,9 @@ def _credential(settings: Settings) -> t.Any:
     try:
         if key is not None:
             kind = "sts" if key[2] else "access_key"
-            return client.Client(models.Config(type=kind, access_key_id=key[0], access_key_secret=key[1], security_token=key[2]))
+            return client.Client(
+                models.Config(type=kind, access_key_id=key[0], access_key_secret=key[1], security_token=key[2])
+            )
         if settings.ecs_ram_role:
             credential = client.Client(provider=provider.EcsRamRoleCredentialsProvider(role_name=settings.ecs_ram_role))
         elif settings.profile:
@@ -304,7 +337,9 @@ def _credential(settings: Settings) -> t.Any:
         source = settings.ecs_ram_role or settings.profile
         if source:
             option = "ecs_ram_role" if settings.ecs_ram_role else "profile"
-            raise CredentialsMissing(f"{option} is '{source}', which gives no credentials: {str(error).rstrip('.')}") from error
+            raise CredentialsMissing(
+                f"{option} is '{source}', which gives no credentials: {str(error).rstrip('.')}"
+            ) from error
         raise CredentialsMissing(
             "no credentials were found: give access_key_id and access_key_secret, set ALIBABA_CLOUD_ACCESS_KEY_ID and"
             " ALIBABA_CLOUD_ACCESS_KEY_SECRET, name a profile, or run on an ECS instance that has a RAM role"

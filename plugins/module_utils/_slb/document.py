@@ -150,7 +150,9 @@ class FrontEnd:
     def only_removes(self) -> bool:
         """Whether nothing is wanted to be there, so that a load balancer which is gone is no reason to fail."""
         parts: list[ServerGroup | Listener] = [*self.server_groups, *self.listeners]
-        return self.state == "absent" or (self.load_balancer_exists and bool(parts) and all(part.state == "absent" for part in parts))
+        return self.state == "absent" or (
+            self.load_balancer_exists and bool(parts) and all(part.state == "absent" for part in parts)
+        )
 
 
 def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
@@ -242,7 +244,7 @@ def unmarked(description: str | None) -> tuple[str | None, str]:
     """The owner (None: somebody else's) and the user's own text of a backend's description."""
     if not description or not description.startswith(OWNER_PREFIX):
         return None, description or ""
-    owner, dummy, text = description[len(OWNER_PREFIX):].partition(" ")
+    owner, dummy, text = description[len(OWNER_PREFIX) :].partition(" ")
     return owner, text
 
 
@@ -319,13 +321,17 @@ def _check_listener(entry: Listener) -> None:
     if entry.bandwidth is not None and entry.bandwidth != -1 and not 1 <= entry.bandwidth <= 5120:
         raise DocumentError(f"{where}.bandwidth is {entry.bandwidth}; -1 (no limit) or 1 to 5120 Mbit/s are possible")
     if entry.connection_drain and entry.connection_drain_timeout is None:
-        raise DocumentError(f"{where}.connection_drain is true, which needs connection_drain_timeout (10 to 900 seconds)")
+        raise DocumentError(
+            f"{where}.connection_drain is true, which needs connection_drain_timeout (10 to 900 seconds)"
+        )
     for name in ("connect_port", "timeout", "interval", "healthy_threshold", "unhealthy_threshold"):
         key = f"health_check.{name}"
         _in_range(f"{where}.{key}", key, getattr(entry.health_check, name))
     uri = entry.health_check.uri
     if uri is not None and not (uri.startswith("/") and len(uri) <= 80):
-        raise DocumentError(f"{where}.health_check.uri is '{uri}'; it has to begin with '/' and have at most 80 characters")
+        raise DocumentError(
+            f"{where}.health_check.uri is '{uri}'; it has to begin with '/' and have at most 80 characters"
+        )
 
 
 def _in_range(where: str, name: str, value: int | None) -> None:

@@ -74,7 +74,12 @@ class ApiError(SlbError):
     """The API answered with an error, or did not answer at all (code is None then)."""
 
     def __init__(
-        self, message: str, *, operation: str, code: str | None = None, status: int | None = None,
+        self,
+        message: str,
+        *,
+        operation: str,
+        code: str | None = None,
+        status: int | None = None,
         request_id: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -87,9 +92,7 @@ class ApiError(SlbError):
 
     def to_result(self) -> dict[str, t.Any]:
         """The shape in which a module returns it as ``error``."""
-        return {
-            "code": self.code, "message": self.message, "request_id": self.request_id, "operation": self.operation,
-        }
+        return {"code": self.code, "message": self.message, "request_id": self.request_id, "operation": self.operation}
 
 
 #: code -> verdict. Section 3 of the notes on the CLB API; codes that are not here fail.

@@ -19,7 +19,7 @@ def servers(client: Client, private_ips: t.Iterable[str], ids: t.Iterable[str]) 
     for key, values in (("PrivateIpAddresses", sorted(set(private_ips))), ("InstanceIds", sorted(set(ids)))):
         for start in range(0, len(values), PAGE_SIZE):
             # without the network type the API does not look at private addresses
-            filters = {key: json.dumps(values[start:start + PAGE_SIZE]), "InstanceNetworkType": "vpc"}
+            filters = {key: json.dumps(values[start : start + PAGE_SIZE]), "InstanceNetworkType": "vpc"}
             for page in client.token_pages(client.ecs, "DescribeInstances", filters):
                 for entry in page["Instances"]["Instance"]:
                     found[entry["InstanceId"]] = _server(entry)
@@ -29,6 +29,8 @@ def servers(client: Client, private_ips: t.Iterable[str], ids: t.Iterable[str]) 
 def _server(entry: t.Mapping[str, t.Any]) -> Server:
     attributes = entry.get("VpcAttributes") or {}
     return Server(
-        id=entry["InstanceId"], private_ips=tuple((attributes.get("PrivateIpAddress") or {}).get("IpAddress") or ()),
-        vpc_id=attributes.get("VpcId") or None, status=str(entry.get("Status")),
+        id=entry["InstanceId"],
+        private_ips=tuple((attributes.get("PrivateIpAddress") or {}).get("IpAddress") or ()),
+        vpc_id=attributes.get("VpcId") or None,
+        status=str(entry.get("Status")),
     )

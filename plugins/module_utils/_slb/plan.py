@@ -128,7 +128,9 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
     # A listener needs its group when it is made, and a group can only go when no listener needs it.
     return Plan(
         steps=(*instance_steps, *removals, *group_changes, *changes, *group_removals),
-        predicted=dataclasses.replace(current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners),
+        predicted=dataclasses.replace(
+            current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners
+        ),
     )
 
 

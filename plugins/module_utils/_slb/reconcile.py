@@ -34,9 +34,7 @@ class Outcome:
     writes: int
 
 
-def reconcile(
-    client: Client, document: FrontEnd, *, check_mode: bool, token: t.Callable[[], str],
-) -> Outcome:
+def reconcile(client: Client, document: FrontEnd, *, check_mode: bool, token: t.Callable[[], str]) -> Outcome:
     """Make the cloud as the document says, or predict it in check mode.
 
     token makes a new ClientToken. Raises the errors of the error tree; DocumentError always before the first write.
@@ -65,13 +63,23 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
         return CloudState(servers=servers)
     removing = document.state == "absent"
     names = {group.name for group in document.server_groups}
-    groups = server_group.fetch(
-        client, instance.id, lambda name, owner: name in names or (removing and owner == document.owner)
-    ) if names or removing or document.listeners else []
-    listeners = listener.fetch(
-        client, instance.id, {group.id: group.config.name for group in groups if group.id},
-        [entry.symbol for entry in document.listeners],
-    ) if document.listeners or removing else []
+    groups = (
+        server_group.fetch(
+            client, instance.id, lambda name, owner: name in names or (removing and owner == document.owner)
+        )
+        if names or removing or document.listeners
+        else []
+    )
+    listeners = (
+        listener.fetch(
+            client,
+            instance.id,
+            {group.id: group.config.name for group in groups if group.id},
+            [entry.symbol for entry in document.listeners],
+        )
+        if document.listeners or removing
+        else []
+    )
     return CloudState(
         load_balancer=instance,
         twins=twins,

@@ -23,7 +23,9 @@ def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
         "load_balancer": load_balancer(state.load_balancer),
         # by name: groups that are made in one second have no order of age
         "server_groups": [
-            server_group(group) for group in sorted(state.server_groups, key=lambda group: group.config.name) if _named(document, group)
+            server_group(group)
+            for group in sorted(state.server_groups, key=lambda group: group.config.name)
+            if _named(document, group)
         ],
         "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
     }
@@ -34,7 +36,11 @@ def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
     shown = front_end(document, state)
     if shown is None:
         return {}
-    given = {field.name for field in dataclasses.fields(LoadBalancer) if getattr(document.load_balancer, field.name) is not None}
+    given = {
+        field.name
+        for field in dataclasses.fields(LoadBalancer)
+        if getattr(document.load_balancer, field.name) is not None
+    }
     hidden = (set(COMPUTED) - given) | {"id", "status", "region", "spec"}
     shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
     for group in shown["server_groups"]:
@@ -55,15 +61,21 @@ def _listed(document: FrontEnd, entry: Observed[Listener]) -> bool:
 def load_balancer(instance: Observed[LoadBalancer]) -> dict[str, t.Any]:
     """An instance as a result."""
     return {
-        **dataclasses.asdict(instance.config), "id": instance.id, "owner": instance.owner, "status": instance.status,
-        "region": instance.facts.get("region"), "spec": instance.facts.get("spec"),
+        **dataclasses.asdict(instance.config),
+        "id": instance.id,
+        "owner": instance.owner,
+        "status": instance.status,
+        "region": instance.facts.get("region"),
+        "spec": instance.facts.get("spec"),
     }
 
 
 def server_group(group: Observed[ServerGroup]) -> dict[str, t.Any]:
     """A group as a result."""
     return {
-        "id": group.id, "name": group.config.name, "owner": group.owner,
+        "id": group.id,
+        "name": group.config.name,
+        "owner": group.owner,
         "backends": [_backend(member) for member in group.config.backends or ()],
     }
 
@@ -71,8 +83,12 @@ def server_group(group: Observed[ServerGroup]) -> dict[str, t.Any]:
 def _backend(member: Backend) -> dict[str, t.Any]:
     owner, text = unmarked(member.description)
     return {
-        "server_id": member.server_id, "private_ip": member.private_ip, "port": member.port, "weight": member.weight,
-        "description": text, "owner": owner,
+        "server_id": member.server_id,
+        "private_ip": member.private_ip,
+        "port": member.port,
+        "weight": member.weight,
+        "description": text,
+        "owner": owner,
     }
 
 

@@ -128,7 +128,10 @@ def observe(entry: t.Mapping[str, t.Any], group_names: t.Mapping[str, str]) -> O
         **_read(TCP_FIELDS, values),
     )
     return Observed(
-        normalised(config), id=f"{protocol}/{config.port}", owner=tags.get(OWNER_TAG), status=str(entry.get("Status")).lower(),
+        normalised(config),
+        id=f"{protocol}/{config.port}",
+        owner=tags.get(OWNER_TAG),
+        status=str(entry.get("Status")).lower(),
         carried={name: values[name] for name in CARRIED if values.get(name)},
     )
 
@@ -149,7 +152,8 @@ def normalised(config: Listener) -> Listener:
     elif check.type == "tcp":
         check = dataclasses.replace(check, **dict.fromkeys(HTTP_ONLY))
     return dataclasses.replace(
-        config, health_check=check,
+        config,
+        health_check=check,
         connection_drain_timeout=config.connection_drain_timeout if config.connection_drain else None,
     )
 
@@ -157,7 +161,9 @@ def normalised(config: Listener) -> Listener:
 def defaults(protocol: str, port: int) -> Listener:
     """What the API makes of a listener of which nothing else is said."""
     return Listener(
-        port=port, protocol=protocol, health_check=HealthCheck(**{field.option: field.default for field in TCP_HEALTH_FIELDS}),
+        port=port,
+        protocol=protocol,
+        health_check=HealthCheck(**{field.option: field.default for field in TCP_HEALTH_FIELDS}),
         **{field.option: field.default for field in TCP_FIELDS},
     )
 
@@ -202,7 +208,9 @@ def _create(
     document: FrontEnd, desired: Listener, instance: Observed[LoadBalancer], groups: t.Sequence[Observed[ServerGroup]]
 ) -> tuple[list[Step], Observed[Listener]]:
     if (desired.server_group is None) == (desired.backend_port is None):
-        raise DocumentError(f"{_where(desired)} needs server_group, or backend_port for the default pool, one of the two")
+        raise DocumentError(
+            f"{_where(desired)} needs server_group, or backend_port for the default pool, one of the two"
+        )
     if instance.config.address_type == "internet" and not document.allow_public:
         raise DocumentError(
             f"{_where(desired)} would be open to the whole internet on {instance.config.name}; set allow_public to true if that"
@@ -211,7 +219,9 @@ def _create(
     config = normalised(merged(desired, defaults(desired.protocol, desired.port)))
     steps = [
         Step(
-            desired.symbol, "create", "CreateLoadBalancerTCPListener",
+            desired.symbol,
+            "create",
+            "CreateLoadBalancerTCPListener",
             {
                 **_target(desired, instance, protocol=False),
                 **_written(config, None),
@@ -243,12 +253,16 @@ def _group_reference(desired: Listener, groups: t.Sequence[Observed[ServerGroup]
 
 
 def _update(
-    desired: Listener, has: Observed[Listener], instance: Observed[LoadBalancer], groups: t.Sequence[Observed[ServerGroup]]
+    desired: Listener,
+    has: Observed[Listener],
+    instance: Observed[LoadBalancer],
+    groups: t.Sequence[Observed[ServerGroup]],
 ) -> tuple[list[Step], Observed[Listener]]:
     wanted = dataclasses.replace(desired, state=has.config.state)
     # a check that is turned on, or changes its type, needs the fields that were not there before
     base = dataclasses.replace(
-        has.config, health_check=merged(has.config.health_check, defaults(desired.protocol, desired.port).health_check),
+        has.config,
+        health_check=merged(has.config.health_check, defaults(desired.protocol, desired.port).health_check),
         # the port of the default pool means nothing once there is a group
         backend_port=None if desired.server_group else has.config.backend_port,
     )
@@ -261,13 +275,19 @@ def _update(
         group = _group_reference(config, groups)
         steps.append(
             Step(
-                desired.symbol, "update", "SetLoadBalancerTCPListenerAttribute",
+                desired.symbol,
+                "update",
+                "SetLoadBalancerTCPListenerAttribute",
                 {
                     **_target(desired, instance, protocol=False),
                     **has.carried,
                     **_written(config, has.config),
                     **({"VServerGroup": "on", "VServerGroupId": group} if group else {}),
-                    **({"MasterSlaveServerGroup": "on"} if "MasterSlaveServerGroupId" in has.carried and not group else {}),
+                    **(
+                        {"MasterSlaveServerGroup": "on"}
+                        if "MasterSlaveServerGroupId" in has.carried and not group
+                        else {}
+                    ),
                 },
                 "; ".join(f"change {option} from {old} to {new}" for option, old, new in settings),
                 wait="listener_settled",
@@ -278,8 +298,12 @@ def _update(
     elif desired.enabled is False and has.config.enabled:
         steps.append(
             Step(
-                desired.symbol, "stop", "StopLoadBalancerListener", _target(desired, instance),
-                f"stop the listener {desired.protocol}/{desired.port}", wait="listener_stopped",
+                desired.symbol,
+                "stop",
+                "StopLoadBalancerListener",
+                _target(desired, instance),
+                f"stop the listener {desired.protocol}/{desired.port}",
+                wait="listener_stopped",
             )
         )
     return steps, dataclasses.replace(has, config=config, status="running" if config.enabled else "stopped")
@@ -303,7 +327,8 @@ def _written(config: Listener, has: Listener | None) -> dict[str, t.Any]:
     """Every option on the wire: Set calls may reset what they are not told. has is None where the listener is made."""
     written = {}
     for fields, holder, before in (
-        (TCP_FIELDS, config, has), (TCP_HEALTH_FIELDS, config.health_check, has.health_check if has else None)
+        (TCP_FIELDS, config, has),
+        (TCP_HEALTH_FIELDS, config.health_check, has.health_check if has else None),
     ):
         for field in fields:
             value = getattr(holder, field.option)
@@ -316,15 +341,23 @@ def _written(config: Listener, has: Listener | None) -> dict[str, t.Any]:
 
 def _start(desired: Listener, instance: Observed[LoadBalancer]) -> Step:
     return Step(
-        desired.symbol, "start", "StartLoadBalancerListener", _target(desired, instance),
-        f"start the listener {desired.protocol}/{desired.port}", wait="listener_running",
+        desired.symbol,
+        "start",
+        "StartLoadBalancerListener",
+        _target(desired, instance),
+        f"start the listener {desired.protocol}/{desired.port}",
+        wait="listener_running",
     )
 
 
 def _delete(has: Observed[Listener], instance: Observed[LoadBalancer]) -> Step:
     return Step(
-        has.config.symbol, "delete", "DeleteLoadBalancerListener", _target(has.config, instance),
-        f"delete the listener {has.config.protocol}/{has.config.port}", wait="listener_gone",
+        has.config.symbol,
+        "delete",
+        "DeleteLoadBalancerListener",
+        _target(has.config, instance),
+        f"delete the listener {has.config.protocol}/{has.config.port}",
+        wait="listener_gone",
     )
 
 
@@ -335,5 +368,8 @@ def plan_removal(
     ours = [entry for entry in current.listeners if entry.owner == document.owner]
     foreign = tuple(entry for entry in current.listeners if entry.owner != document.owner)
     steps = [_delete(entry, instance) for entry in ours]
-    kept = [f"listener {entry.config.protocol}/{entry.config.port} stays: this front end did not make it" for entry in foreign]
+    kept = [
+        f"listener {entry.config.protocol}/{entry.config.port} stays: this front end did not make it"
+        for entry in foreign
+    ]
     return steps, foreign, kept

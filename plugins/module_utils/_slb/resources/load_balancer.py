@@ -16,11 +16,25 @@ from ..plan import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
 
 #: Fixed when the instance is made. Replacing it would change the address, so nothing ever does that by itself.
 IMMUTABLE = (
-    "address_type", "vpc_id", "vswitch_id", "address", "master_zone_id", "slave_zone_id", "resource_group_id",
+    "address_type",
+    "vpc_id",
+    "vswitch_id",
+    "address",
+    "master_zone_id",
+    "slave_zone_id",
+    "resource_group_id",
     "instance_charge_type",
 )
 #: Chosen by the cloud unless they are given: no part of a prediction.
-COMPUTED = ("id", "address", "master_zone_id", "slave_zone_id", "resource_group_id", "bandwidth", "internet_charge_type")
+COMPUTED = (
+    "id",
+    "address",
+    "master_zone_id",
+    "slave_zone_id",
+    "resource_group_id",
+    "bandwidth",
+    "internet_charge_type",
+)
 #: Nothing else is sold any more, and the API's own default is still the old one.
 CHARGE_TYPE = "PayByCLCU"
 
@@ -67,7 +81,11 @@ def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
         # to the millisecond where the API tells it
         created=str(entry.get("CreateTimeStamp") or entry.get("CreateTime") or ""),
         status=entry.get("LoadBalancerStatus"),
-        facts={"address": entry.get("Address"), "region": entry.get("RegionId"), "spec": entry.get("LoadBalancerSpec") or None},
+        facts={
+            "address": entry.get("Address"),
+            "region": entry.get("RegionId"),
+            "spec": entry.get("LoadBalancerSpec") or None,
+        },
     )
 
 
@@ -133,26 +151,31 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[
             # one call changes both
             step = dataclasses.replace(step, reason=f"{steps.pop().reason}; {step.reason}")
         steps.append(step)
-    wanted_tags = {key: value for key, value in (desired.tags or {}).items() if (has.config.tags or {}).get(key) != value}
+    wanted_tags = {
+        key: value for key, value in (desired.tags or {}).items() if (has.config.tags or {}).get(key) != value
+    }
     if wanted_tags:
         steps.append(
             Step(
-                LOAD_BALANCER, "tag", "TagResources",
+                LOAD_BALANCER,
+                "tag",
+                "TagResources",
                 {"ResourceType": "instance", "ResourceId": [has.id], "Tag": _tags(wanted_tags)},
                 f"set the tags {quoted(sorted(wanted_tags))}",
             )
         )
     steps.extend(_remove_twins(current))
-    config = dataclasses.replace(
-        merged(desired, has.config), tags={**(has.config.tags or {}), **(desired.tags or {})}
-    )
+    config = dataclasses.replace(merged(desired, has.config), tags={**(has.config.tags or {}), **(desired.tags or {})})
     return steps, dataclasses.replace(has, config=config)
 
 
 def _remove_twins(current: CloudState) -> list[Step]:
     return [
         Step(
-            f"{LOAD_BALANCER}:{twin.id}", "delete", "DeleteLoadBalancer", {"LoadBalancerId": twin.id},
+            f"{LOAD_BALANCER}:{twin.id}",
+            "delete",
+            "DeleteLoadBalancer",
+            {"LoadBalancerId": twin.id},
             f"remove {twin.id}, an unused twin of {current.load_balancer.id} that another run made at the same time",
             wait="load_balancer_gone",
         )
@@ -175,12 +198,17 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
             " load_balancer.vpc_id and load_balancer.vswitch_id are both needed"
         )
     config = dataclasses.replace(
-        desired, address_type=address_type, instance_charge_type=desired.instance_charge_type or CHARGE_TYPE,
-        delete_protection=bool(desired.delete_protection), tags=dict(desired.tags or {}),
+        desired,
+        address_type=address_type,
+        instance_charge_type=desired.instance_charge_type or CHARGE_TYPE,
+        delete_protection=bool(desired.delete_protection),
+        tags=dict(desired.tags or {}),
     )
     intranet = address_type == "intranet"
     step = Step(
-        LOAD_BALANCER, "create", "CreateLoadBalancer",
+        LOAD_BALANCER,
+        "create",
+        "CreateLoadBalancer",
         {
             "LoadBalancerName": config.name,
             "AddressType": address_type,
@@ -212,14 +240,21 @@ def _update(has: Observed[LoadBalancer], desired: LoadBalancer, option: str, old
         return Step(LOAD_BALANCER, "update", "SetLoadBalancerName", {**target, "LoadBalancerName": new}, reason)
     if option == "delete_protection":
         value = "on" if new else "off"
-        return Step(LOAD_BALANCER, "update", "SetLoadBalancerDeleteProtection", {**target, "DeleteProtection": value}, reason)
+        return Step(
+            LOAD_BALANCER, "update", "SetLoadBalancerDeleteProtection", {**target, "DeleteProtection": value}, reason
+        )
     if option in ("bandwidth", "internet_charge_type"):
         wanted = merged(desired, has.config)
         if wanted.address_type == "intranet":
-            raise DocumentError(f"load_balancer.{option} is {new}, but an intranet instance has none; leave the option out")
+            raise DocumentError(
+                f"load_balancer.{option} is {new}, but an intranet instance has none; leave the option out"
+            )
         return Step(
-            LOAD_BALANCER, "update", "ModifyLoadBalancerInternetSpec",
-            {**target, "InternetChargeType": wanted.internet_charge_type, "Bandwidth": wanted.bandwidth}, reason,
+            LOAD_BALANCER,
+            "update",
+            "ModifyLoadBalancerInternetSpec",
+            {**target, "InternetChargeType": wanted.internet_charge_type, "Bandwidth": wanted.bandwidth},
+            reason,
         )
     raise AssertionError(f"no operation changes {option}")
 
@@ -229,7 +264,11 @@ def _tags(tags: t.Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def plan_removal(
-    document: FrontEnd, current: CloudState, has: Observed[LoadBalancer], listeners: t.Sequence[t.Any], groups: t.Sequence[t.Any]
+    document: FrontEnd,
+    current: CloudState,
+    has: Observed[LoadBalancer],
+    listeners: t.Sequence[t.Any],
+    groups: t.Sequence[t.Any],
 ) -> tuple[list[Step], Observed[LoadBalancer] | None, list[str]]:
     """Delete the instance if this owner made it and nothing of others is on it; else say what keeps it."""
     name = f"{has.config.name} ({has.id})"
@@ -245,7 +284,11 @@ def plan_removal(
             f"load balancer {name} has delete_protection on; set load_balancer.delete_protection to false first"
         )
     step = Step(
-        LOAD_BALANCER, "delete", "DeleteLoadBalancer", {"LoadBalancerId": has.id}, f"delete the instance {has.config.name}",
+        LOAD_BALANCER,
+        "delete",
+        "DeleteLoadBalancer",
+        {"LoadBalancerId": has.id},
+        f"delete the instance {has.config.name}",
         wait="load_balancer_gone",
     )
     return [step, *_remove_twins(current)], None, []

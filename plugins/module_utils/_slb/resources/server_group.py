@@ -23,7 +23,9 @@ DEFAULT_WEIGHT = 100
 Key = t.Tuple[t.Optional[str], int]
 
 
-def fetch(client: Client, load_balancer_id: str, wanted: t.Callable[[str, str | None], bool]) -> list[Observed[ServerGroup]]:
+def fetch(
+    client: Client, load_balancer_id: str, wanted: t.Callable[[str, str | None], bool]
+) -> list[Observed[ServerGroup]]:
     """All groups of an instance, the oldest first; the members are read only of those that are wanted(name, owner)."""
     answer = client.slb("DescribeVServerGroups", {"LoadBalancerId": load_balancer_id, "IncludeListener": True})
     groups = []
@@ -39,8 +41,13 @@ def fetch(client: Client, load_balancer_id: str, wanted: t.Callable[[str, str | 
         users = (entry.get("AssociatedObjects") or {}).get("Listeners") or {}
         groups.append(
             Observed(
-                ServerGroup(name, backends), id=entry["VServerGroupId"], owner=owner, created=entry.get("CreateTime") or "",
-                facts={"listeners": sorted(f"{user['Protocol']}/{user['Port']}" for user in users.get("Listener") or ())},
+                ServerGroup(name, backends),
+                id=entry["VServerGroupId"],
+                owner=owner,
+                created=entry.get("CreateTime") or "",
+                facts={
+                    "listeners": sorted(f"{user['Protocol']}/{user['Port']}" for user in users.get("Listener") or ())
+                },
             )
         )
     return sorted(groups, key=lambda group: (group.created, group.id or ""))
@@ -59,8 +66,11 @@ def _members(client: Client, group_id: str) -> tuple[Backend, ...] | None:
 
 def _member(entry: t.Mapping[str, t.Any]) -> Backend:
     return Backend(
-        port=int(entry["Port"]), server_id=entry["ServerId"], private_ip=entry.get("ServerIp") or None,
-        weight=int(entry["Weight"]), description=entry.get("Description") or "",
+        port=int(entry["Port"]),
+        server_id=entry["ServerId"],
+        private_ip=entry.get("ServerIp") or None,
+        weight=int(entry["Weight"]),
+        description=entry.get("Description") or "",
     )
 
 
@@ -94,9 +104,13 @@ def resolve(
     """
     where = f"server_groups[{group.name}].backends"
     resolved = tuple(_resolved(backend, where, servers, instance, members) for backend in group.backends or ())
-    double = next((backend for backend in resolved if [_key(other) for other in resolved].count(_key(backend)) > 1), None)
+    double = next(
+        (backend for backend in resolved if [_key(other) for other in resolved].count(_key(backend)) > 1), None
+    )
     if double is not None:
-        raise DocumentError(f"{where} has {double.server_id}:{double.port} more than once, by its id and by its address")
+        raise DocumentError(
+            f"{where} has {double.server_id}:{double.port} more than once, by its id and by its address"
+        )
     return resolved
 
 
@@ -127,7 +141,9 @@ def _resolved(
         )
     server = here[0]
     if server.status != "Running" and (server.id, backend.port) not in members:
-        raise DocumentError(f"{where}: {wanted} is {server.id}, which is {server.status}; only a running server can be added")
+        raise DocumentError(
+            f"{where}: {wanted} is {server.id}, which is {server.status}; only a running server can be added"
+        )
     # the first one is what the load balancer connects to, whichever address led here
     address = server.private_ips[0] if server.private_ips else None
     return dataclasses.replace(backend, server_id=server.id, private_ip=address)
@@ -181,7 +197,9 @@ def _create(
     backends = tuple(sorted((_new_member(document, backend) for backend in desired.backends or ()), key=_order))
     first, rest = backends[:BACKENDS_PER_CALL], backends[BACKENDS_PER_CALL:]
     create = Step(
-        desired.symbol, "create", "CreateVServerGroup",
+        desired.symbol,
+        "create",
+        "CreateVServerGroup",
         {
             "LoadBalancerId": load_balancer.reference(instance),
             "VServerGroupName": desired.name,
@@ -197,7 +215,8 @@ def _create(
 
 def _new_member(document: FrontEnd, backend: Backend) -> Backend:
     return dataclasses.replace(
-        backend, weight=DEFAULT_WEIGHT if backend.weight is None else backend.weight,
+        backend,
+        weight=DEFAULT_WEIGHT if backend.weight is None else backend.weight,
         description=marked(document.owner, backend.description),
     )
 
@@ -218,7 +237,9 @@ def _update(
         after[_key(backend)] = dataclasses.replace(
             member,
             weight=member.weight if backend.weight is None else backend.weight,
-            description=member.description if backend.description is None else marked(document.owner, backend.description),
+            description=(
+                member.description if backend.description is None else marked(document.owner, backend.description)
+            ),
         )
         if after[_key(backend)] != member:
             changed.append(after[_key(backend)])
@@ -249,10 +270,13 @@ BATCH_OPERATIONS = {
 
 def _batches(symbol: str, target: t.Any, verb: str, backends: t.Sequence[Backend]) -> list[Step]:
     """As few calls as the API's limit of servers per call allows."""
-    chunks = [backends[start:start + BACKENDS_PER_CALL] for start in range(0, len(backends), BACKENDS_PER_CALL)]
+    chunks = [backends[start : start + BACKENDS_PER_CALL] for start in range(0, len(backends), BACKENDS_PER_CALL)]
     return [
         Step(
-            symbol, verb, BATCH_OPERATIONS[verb], {"VServerGroupId": target, "BackendServers": _wire(chunk)},
+            symbol,
+            verb,
+            BATCH_OPERATIONS[verb],
+            {"VServerGroupId": target, "BackendServers": _wire(chunk)},
             f"{verb} {_count(chunk)}: {quoted(backend.label for backend in chunk)}",
         )
         for chunk in chunks
@@ -268,7 +292,10 @@ def _wire(backends: t.Sequence[Backend]) -> str:
     return json.dumps(
         [
             {
-                "ServerId": backend.server_id, "Port": str(backend.port), "Weight": str(backend.weight), "Type": "ecs",
+                "ServerId": backend.server_id,
+                "Port": str(backend.port),
+                "Weight": str(backend.weight),
+                "Type": "ecs",
                 "Description": backend.description,
             }
             for backend in backends
@@ -279,7 +306,10 @@ def _wire(backends: t.Sequence[Backend]) -> str:
 
 def _delete(document: FrontEnd, group: Observed[ServerGroup]) -> Step:
     return Step(
-        f"{group.config.symbol}:{group.id}", "delete", "DeleteVServerGroup", {"VServerGroupId": group.id},
+        f"{group.config.symbol}:{group.id}",
+        "delete",
+        "DeleteVServerGroup",
+        {"VServerGroupId": group.id},
         f"delete the server group {group.config.name} ({group.id})",
     )
 
@@ -301,7 +331,11 @@ def plan_removal(
             steps.append(_delete(document, group))
             continue
         steps.extend(_batches(group.config.symbol, group.id, "remove", ours))
-        left.append(dataclasses.replace(group, config=ServerGroup(name, tuple(foreign) if group.config.backends is not None else None)))
+        left.append(
+            dataclasses.replace(
+                group, config=ServerGroup(name, tuple(foreign) if group.config.backends is not None else None)
+            )
+        )
         if group.owner != document.owner:
             kept.append(f"server group {name} ({group.id}) stays: this front end did not make it")
         elif foreign:

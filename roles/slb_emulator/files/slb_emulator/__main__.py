@@ -57,7 +57,8 @@ async def remove(config: Config) -> None:
 
 def run(config: Config, ready: Callable[[], None] = process.notify_systemd) -> None:
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
         handlers=[RotatingFileHandler(config.directory / "emulator.log", maxBytes=10 * 2**20, backupCount=1)],
     )
     asyncio.run(serve(config, ready))

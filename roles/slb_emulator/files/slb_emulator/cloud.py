@@ -86,7 +86,8 @@ def find_listener(cloud: Cloud, call: Call) -> tuple[LoadBalancer, Listener]:
     port = call.parameters.port("ListenerPort")
     protocol = call.parameters.choice("ListenerProtocol", ("tcp", "udp", "http", "https"))
     found = [
-        listener for listener in balancer.listeners.values()
+        listener
+        for listener in balancer.listeners.values()
         if listener.port == port and protocol in ("", listener.protocol)
     ]
     if not found:

@@ -50,10 +50,16 @@ class Control:
 
     async def status(self, request: web.Request) -> web.Response:
         service = self._service
-        return web.json_response({
-            "ready": True, "data_plane": service.config.data_plane, "applied": service.applied,
-            "error": service.error, "version": __version__, "sandbox": service.config.sandbox,
-        })
+        return web.json_response(
+            {
+                "ready": True,
+                "data_plane": service.config.data_plane,
+                "applied": service.applied,
+                "error": service.error,
+                "version": __version__,
+                "sandbox": service.config.sandbox,
+            }
+        )
 
     async def get_inventory(self, request: web.Request) -> web.Response:
         return web.json_response(self._service.store.state.inventory.plain())
@@ -64,9 +70,9 @@ class Control:
 
     async def get_requests(self, request: web.Request) -> web.Response:
         requests = self._service.requests
-        return web.json_response({
-            "counts": dict(requests.counts), "writes": requests.writes, "log": list(requests.entries),
-        })
+        return web.json_response(
+            {"counts": dict(requests.counts), "writes": requests.writes, "log": list(requests.entries)}
+        )
 
     async def delete_requests(self, request: web.Request) -> web.Response:
         self._service.requests.clear()
@@ -99,14 +105,20 @@ class Control:
     async def health(self, request: web.Request) -> web.Response:
         checker = self._service.checker
         verdicts = [(target, checker.health(target.key)) for target in checker.targets()]
-        return web.json_response([
-            {
-                "load_balancer": target.load_balancer, "port": target.listener_port, "protocol": target.protocol,
-                "server_id": target.server_id, "backend_port": target.backend_port, "state": verdict.state,
-                "since": verdict.since,
-            }
-            for target, verdict in verdicts
-        ])
+        return web.json_response(
+            [
+                {
+                    "load_balancer": target.load_balancer,
+                    "port": target.listener_port,
+                    "protocol": target.protocol,
+                    "server_id": target.server_id,
+                    "backend_port": target.backend_port,
+                    "state": verdict.state,
+                    "since": verdict.since,
+                }
+                for target, verdict in verdicts
+            ]
+        )
 
     async def shutdown(self, request: web.Request) -> web.Response:
         remove = bool((await _body(request)).get("remove", False))
@@ -120,17 +132,19 @@ class Control:
 def add_routes(app: web.Application, service: Service, shutdown: Shutdown) -> None:
     control = Control(service, shutdown)
     app.middlewares.append(_loopback_only)
-    app.router.add_routes([
-        web.get("/_emu/status", control.status),
-        web.get("/_emu/inventory", control.get_inventory),
-        web.put("/_emu/inventory", control.put_inventory),
-        web.get("/_emu/requests", control.get_requests),
-        web.delete("/_emu/requests", control.delete_requests),
-        web.get("/_emu/switches", control.get_switches),
-        web.put("/_emu/switches", control.put_switches),
-        web.put("/_emu/machines/{name}/link", control.put_link),
-        web.post("/_emu/reset", control.reset),
-        web.post("/_emu/wait", control.wait),
-        web.get("/_emu/health", control.health),
-        web.post("/_emu/shutdown", control.shutdown),
-    ])
+    app.router.add_routes(
+        [
+            web.get("/_emu/status", control.status),
+            web.get("/_emu/inventory", control.get_inventory),
+            web.put("/_emu/inventory", control.put_inventory),
+            web.get("/_emu/requests", control.get_requests),
+            web.delete("/_emu/requests", control.delete_requests),
+            web.get("/_emu/switches", control.get_switches),
+            web.put("/_emu/switches", control.put_switches),
+            web.put("/_emu/machines/{name}/link", control.put_link),
+            web.post("/_emu/reset", control.reset),
+            web.post("/_emu/wait", control.wait),
+            web.get("/_emu/health", control.health),
+            web.post("/_emu/shutdown", control.shutdown),
+        ]
+    )

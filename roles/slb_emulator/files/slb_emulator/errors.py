@@ -44,8 +44,7 @@ MESSAGES = {
     "MissingAccessKeyId": "AccessKeyId is mandatory for this action.",
     "ObtainIpFail": "Failed to obtain the IP address of the backend server; it does not exist or is not running.",
     "Operation.Deny": "The operation is denied while the listener is being configured.",
-    "OperationDenied.DeleteProtectionIsOn":
-        "The loadbalancer can't be deleted due to DeleteProtection is enabled.",
+    "OperationDenied.DeleteProtectionIsOn": "The loadbalancer can't be deleted due to DeleteProtection is enabled.",
     "OperationFailed.ListenerStatusNotSupport": "The status of the listener does not support this operation.",
     "OverQuota": "The quota of load balancers is exceeded.",
     "RspoolVipExist": "There are vips associated with this vServer group.",
@@ -79,8 +78,7 @@ def invalid(message: str) -> ApiError:
 def missing(name: str) -> ApiError:
     """A parameter that must be given was not."""
     return ApiError(
-        f"Missing{name}",
-        f'The input parameter "{name}" that is mandatory for processing this request is not supplied.',
+        f"Missing{name}", f'The input parameter "{name}" that is mandatory for processing this request is not supplied.'
     )
 
 

@@ -104,27 +104,34 @@ def targets(state: State, switches: Switches) -> list[Target]:
         interval = float(settings["HealthCheckInterval"])
         for server, port, machine, vpc in _reached(state, balancer, listener):
             host = settings.get("HealthCheckDomain", "")
-            found.append(Target(
-                key=check_key(balancer, listener, server, port),
-                load_balancer=balancer.id, listener_port=listener.port, protocol=listener.protocol,
-                server_id=server.server_id, backend_port=port, vpc=vpc.name, address=machine.private_ip,
-                check=settings["HealthCheckType"],
-                check_port=settings.get("HealthCheckConnectPort", port),
-                # Documented: a timeout below the interval is not used, the interval is.
-                timeout=max(float(settings["HealthCheckConnectTimeout"]), interval),
-                interval=interval,
-                healthy_threshold=settings["HealthyThreshold"],
-                unhealthy_threshold=settings["UnhealthyThreshold"],
-                method=switches["http_check_method"].upper(),
-                host=host if host not in ("", "$_ip") else machine.private_ip,
-                uri=settings.get("HealthCheckURI", "/"),
-                codes=settings.get("HealthCheckHttpCode", "http_2xx"),
-            ))
+            found.append(
+                Target(
+                    key=check_key(balancer, listener, server, port),
+                    load_balancer=balancer.id,
+                    listener_port=listener.port,
+                    protocol=listener.protocol,
+                    server_id=server.server_id,
+                    backend_port=port,
+                    vpc=vpc.name,
+                    address=machine.private_ip,
+                    check=settings["HealthCheckType"],
+                    check_port=settings.get("HealthCheckConnectPort", port),
+                    # Documented: a timeout below the interval is not used, the interval is.
+                    timeout=max(float(settings["HealthCheckConnectTimeout"]), interval),
+                    interval=interval,
+                    healthy_threshold=settings["HealthyThreshold"],
+                    unhealthy_threshold=settings["UnhealthyThreshold"],
+                    method=switches["http_check_method"].upper(),
+                    host=host if host not in ("", "$_ip") else machine.private_ip,
+                    uri=settings.get("HealthCheckURI", "/"),
+                    codes=settings.get("HealthCheckHttpCode", "http_2xx"),
+                )
+            )
     return found
 
 
 def _forwards(
-    state: State, switches: Switches, health: Callable[[str], str], balancer: LoadBalancer, listener: Listener,
+    state: State, switches: Switches, health: Callable[[str], str], balancer: LoadBalancer, listener: Listener
 ) -> Iterator[Forward]:
     reached = list(_reached(state, balancer, listener))
     own = state.inventory.vpc_by_id(balancer.vpc_id)
@@ -133,18 +140,25 @@ def _forwards(
     weighted = [entry for entry in reached if entry.server.weight > 0]
     checked = listener.settings["HealthCheck"] == "on"
     healthy = [
-        entry for entry in weighted
+        entry
+        for entry in weighted
         if not checked or health(check_key(balancer, listener, entry.server, entry.port)) == NORMAL
     ]
     if not healthy and switches["no_healthy_backend"] == "forward":
         healthy = weighted
     for name in sorted(vpc_names):
         yield Forward(
-            vpc=name, address=balancer.attributes["Address"], port=listener.port, protocol=listener.protocol,
+            vpc=name,
+            address=balancer.attributes["Address"],
+            port=listener.port,
+            protocol=listener.protocol,
             scheduler=listener.settings["Scheduler"],
             members=tuple(Member(entry.machine.private_ip, entry.port, entry.server.weight) for entry in healthy),
-            shut_out=tuple(sorted({entry.machine.private_ip for entry in reached}))
-            if switches["hairpin"] == "backends" else (),
+            shut_out=(
+                tuple(sorted({entry.machine.private_ip for entry in reached}))
+                if switches["hairpin"] == "backends"
+                else ()
+            ),
         )
 
 
@@ -157,7 +171,8 @@ def _addresses(state: State) -> Iterator[tuple[str, str]]:
 
 def desired(state: State, switches: Switches, health: Callable[[str], str]) -> Desired:
     forwards = tuple(
-        forward for balancer, listener in _serving(state)
+        forward
+        for balancer, listener in _serving(state)
         for forward in _forwards(state, switches, health, balancer, listener)
     )
     addresses = {*_addresses(state), *((forward.vpc, forward.address) for forward in forwards)}

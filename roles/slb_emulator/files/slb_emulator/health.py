@@ -64,7 +64,7 @@ class Checker:
     """Checks each target in a task of its own and keeps the verdicts."""
 
     def __init__(
-        self, open_socket: OpenSocket | None, verdicts: dict[str, dict[str, Any]], changed: Callable[[], None],
+        self, open_socket: OpenSocket | None, verdicts: dict[str, dict[str, Any]], changed: Callable[[], None]
     ) -> None:
         self._open_socket = open_socket  # None: there is no network, and everything counts as healthy
         self._verdicts = verdicts  # a part of the state, so that a restart goes on with it

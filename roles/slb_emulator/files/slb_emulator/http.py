@@ -28,8 +28,16 @@ log = logging.getLogger(__name__)
 Pairs = Sequence[tuple[str, str]]
 # Parameters of the older signature, which are nobody's business in a log.
 _NOT_LOGGED = (
-    "AccessKeyId", "Action", "Format", "SecurityToken", "Signature", "SignatureMethod", "SignatureNonce",
-    "SignatureVersion", "Timestamp", "Version",
+    "AccessKeyId",
+    "Action",
+    "Format",
+    "SecurityToken",
+    "Signature",
+    "SignatureMethod",
+    "SignatureNonce",
+    "SignatureVersion",
+    "Timestamp",
+    "Version",
 )
 _HOSTS = {SLB: "slb.aliyuncs.com", ECS: "ecs.aliyuncs.com"}
 
@@ -76,11 +84,14 @@ def execute(service: Service, version: str, action: str, wire: Mapping[str, str]
 def _error(error: ApiError, version: str, request_id: str) -> web.Response:
     return web.json_response(
         {
-            "RequestId": request_id, "HostId": _HOSTS.get(version, _HOSTS[SLB]), "Code": error.code,
+            "RequestId": request_id,
+            "HostId": _HOSTS.get(version, _HOSTS[SLB]),
+            "Code": error.code,
             "Message": error.message,
             "Recommend": f"https://error-center.aliyun.com/status/search?Keyword={error.code}&source=PopGw",
         },
-        status=error.status, headers={"x-acs-request-id": request_id},
+        status=error.status,
+        headers={"x-acs-request-id": request_id},
     )
 
 
@@ -100,7 +111,11 @@ class Api:
         version = request.headers.get("x-acs-version") or wire.get("Version", "")
         request_id = str(uuid.uuid4()).upper()
         entry: dict[str, Any] = {
-            "action": action, "version": version, "status": 200, "code": "", "request_id": request_id,
+            "action": action,
+            "version": version,
+            "status": 200,
+            "code": "",
+            "request_id": request_id,
             "parameters": {name: value for name, value in wire.items() if name not in _NOT_LOGGED},
         }
         try:
@@ -108,8 +123,7 @@ class Api:
                 raise ApiError("UnsupportedHTTPMethod")
             if self._service.config.verify_signatures:
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                self._service.verifier.verify(
-                    request.method, path, query, form, headers, body, self._service.clock())
+                self._service.verifier.verify(request.method, path, query, form, headers, body, self._service.clock())
             answer = execute(self._service, version, action, wire)
             return web.json_response({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
         except ApiError as error:

@@ -111,9 +111,10 @@ def _check(inventory: Inventory) -> None:
         network = ipaddress.ip_network(vpc.cidr)
         if ipaddress.ip_address(vpc.gateway) not in network:
             raise ValueError(f"gateway {vpc.gateway} of VPC {vpc.name} is not in {vpc.cidr}")
-        _unique(f"address in VPC {vpc.name}", [
-            vpc.gateway, *(machine.private_ip for machine in inventory.machines if machine.vpc == vpc.name)
-        ])
+        _unique(
+            f"address in VPC {vpc.name}",
+            [vpc.gateway, *(machine.private_ip for machine in inventory.machines if machine.vpc == vpc.name)],
+        )
     for machine in inventory.machines:
         if machine.vpc not in names:
             raise ValueError(f"machine {machine.name} is in VPC {machine.vpc}, which is not in the inventory")

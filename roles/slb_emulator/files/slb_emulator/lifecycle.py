@@ -27,7 +27,9 @@ _BUSY = {
     },
 }
 _BUSY_ELSE = {
-    "starting": "ServiceIsConfiguring", "configuring": "ServiceIsConfiguring", "stopping": "ServiceIsStopping",
+    "starting": "ServiceIsConfiguring",
+    "configuring": "ServiceIsConfiguring",
+    "stopping": "ServiceIsStopping",
 }
 
 

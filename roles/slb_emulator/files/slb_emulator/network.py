@@ -68,7 +68,7 @@ def link_name(*parts: str) -> str:
 
 def mac_address(*parts: str) -> str:
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()
-    return ":".join(["02", *(digest[index:index + 2] for index in range(0, 10, 2))])
+    return ":".join(["02", *(digest[index : index + 2] for index in range(0, 10, 2))])
 
 
 class Namespace:

@@ -34,8 +34,15 @@ REGIONS: dict[str, tuple[str, str]] = {
 }
 # These share the central host; the others have one each.
 _CENTRAL = (
-    "cn-qingdao", "cn-beijing", "cn-hangzhou", "cn-shanghai", "cn-shenzhen", "cn-hongkong", "ap-southeast-1",
-    "us-east-1", "us-west-1",
+    "cn-qingdao",
+    "cn-beijing",
+    "cn-hangzhou",
+    "cn-shanghai",
+    "cn-shenzhen",
+    "cn-hongkong",
+    "ap-southeast-1",
+    "us-east-1",
+    "us-west-1",
 )
 
 

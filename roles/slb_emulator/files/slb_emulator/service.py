@@ -59,9 +59,7 @@ class Service:
         self.verifier = Verifier(config.access_keys)
         self.requests = RequestLog()
         self.plane = dataplane.create(config)
-        self.checker = Checker(
-            self._open_socket if self.plane.checks else None, self.store.state.health, self._judged,
-        )
+        self.checker = Checker(self._open_socket if self.plane.checks else None, self.store.state.health, self._judged)
         lifecycle = Lifecycle(self.switches, clock)
         self.cloud = Cloud(self.store, self.switches, lifecycle, self.checker.health, clock, config.sandbox)
         self.error: str | None = None

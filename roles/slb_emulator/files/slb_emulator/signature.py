@@ -43,8 +43,14 @@ class Verifier:
         self._nonces: dict[tuple[str, str], float] = {}
 
     def verify(
-        self, method: str, path: str, query: Sequence[tuple[str, str]], form: Sequence[tuple[str, str]],
-        headers: Mapping[str, str], body: bytes, now: float,
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        form: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes,
+        now: float,
     ) -> None:
         if headers.get("authorization"):
             self._acs3(method, path, query, headers, body, now)
@@ -52,7 +58,12 @@ class Verifier:
             self._rpc(method, dict([*query, *form]), now)
 
     def _acs3(
-        self, method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], body: bytes,
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes,
         now: float,
     ) -> None:
         found = _ACS3.fullmatch(headers["authorization"].strip())

@@ -112,15 +112,17 @@ def _load_balancer(plain: dict[str, Any]) -> LoadBalancer:
 
 
 def _state(plain: dict[str, Any]) -> State:
-    return State(**{
-        **plain,
-        "load_balancers": {key: _load_balancer(value) for key, value in plain["load_balancers"].items()},
-        "server_groups": {
-            key: ServerGroup(**{**value, "servers": _servers(value["servers"])})
-            for key, value in plain["server_groups"].items()
-        },
-        "inventory": inventories.parse(plain["inventory"]),
-    })
+    return State(
+        **{
+            **plain,
+            "load_balancers": {key: _load_balancer(value) for key, value in plain["load_balancers"].items()},
+            "server_groups": {
+                key: ServerGroup(**{**value, "servers": _servers(value["servers"])})
+                for key, value in plain["server_groups"].items()
+            },
+            "inventory": inventories.parse(plain["inventory"]),
+        }
+    )
 
 
 class Store:
@@ -140,6 +142,6 @@ class Store:
         """Forget the load balancers; the counter goes on, so that an id never comes back."""
         old = self.state
         self.state = State(
-            sequence=old.sequence, links_down=old.links_down, switches=old.switches, inventory=old.inventory,
+            sequence=old.sequence, links_down=old.links_down, switches=old.switches, inventory=old.inventory
         )
         self.save()

@@ -27,8 +27,7 @@ SWITCHES = {
         "What a layer-4 listener does while no backend is healthy is in no document that we know.",
     ),
     "http_check_method": Switch(
-        ("head", "get"),
-        "The documentation says HEAD; TCP listeners report the method but take no parameter for it.",
+        ("head", "get"), "The documentation says HEAD; TCP listeners report the method but take no parameter for it."
     ),
     "set_omission": Switch(
         ("keep", "reset_health_check"),
@@ -47,7 +46,7 @@ SWITCHES = {
 }
 SECONDS = {
     "transition_seconds": "How long a listener stays in starting, stopping and configuring; from under 1 s to several "
-                          "seconds in the cloud.",
+    "seconds in the cloud."
 }
 
 

@@ -36,12 +36,22 @@ _TEXTS = Field("list", _TEXT)
 # The SDK of ECS is not a dependency of this collection: its one operation is written down here.
 _ECS_REQUESTS: dict[str, Table] = {
     "DescribeInstances": {
-        "InstanceIds": _TEXT, "InstanceName": _TEXT, "InstanceNetworkType": _TEXT, "MaxResults": Field("int"),
-        "NextToken": _TEXT, "PageNumber": Field("int"), "PageSize": Field("int"), "PrivateIpAddresses": _TEXT,
-        "RegionId": _TEXT, "Status": _TEXT, "VSwitchId": _TEXT, "VpcId": _TEXT, "ZoneId": _TEXT,
+        "InstanceIds": _TEXT,
+        "InstanceName": _TEXT,
+        "InstanceNetworkType": _TEXT,
+        "MaxResults": Field("int"),
+        "NextToken": _TEXT,
+        "PageNumber": Field("int"),
+        "PageSize": Field("int"),
+        "PrivateIpAddresses": _TEXT,
+        "RegionId": _TEXT,
+        "Status": _TEXT,
+        "VSwitchId": _TEXT,
+        "VpcId": _TEXT,
+        "ZoneId": _TEXT,
         "AdditionalAttributes": _TEXTS,
         "Tag": Field("list", Field("object", fields={"Key": _TEXT, "Value": _TEXT})),
-    },
+    }
 }
 
 
@@ -78,7 +88,8 @@ def _table(model: Any) -> Table:
     required = set(re.findall(r"# This parameter is required\.\s+self\.(\w+)", inspect.getsource(model.__init__)))
     return {
         _wire_name(model, attribute, hint): _field(hint, attribute in required)
-        for attribute, hint in hints.items() if attribute != "return"
+        for attribute, hint in hints.items()
+        if attribute != "return"
     }
 
 

@@ -38,8 +38,10 @@ class DataPlane(Protocol):
 def create(config: Config) -> DataPlane:
     if config.data_plane == "nft":
         from .nft import NftDataPlane
+
         return NftDataPlane(config)
     if config.data_plane == "none":
         from .none import NoDataPlane
+
         return NoDataPlane()
     raise ValueError(f"data_plane is {config.data_plane!r}; it takes none or nft")

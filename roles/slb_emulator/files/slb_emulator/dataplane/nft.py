@@ -28,9 +28,15 @@ CHECKER = "100.64.0.1"  # the cloud's checks come from 100.64.0.0/10
 _ROUTER = {
     "ipv4/ip_forward": "1",
     **{
-        f"ipv4/conf/{which}/{name}": value for which in ("all", "default") for name, value in (
-            ("rp_filter", "0"), ("send_redirects", "0"), ("proxy_arp", "1"), ("proxy_arp_pvlan", "1"),
-            ("arp_ignore", "0"), ("arp_filter", "0"),
+        f"ipv4/conf/{which}/{name}": value
+        for which in ("all", "default")
+        for name, value in (
+            ("rp_filter", "0"),
+            ("send_redirects", "0"),
+            ("proxy_arp", "1"),
+            ("proxy_arp_pvlan", "1"),
+            ("arp_ignore", "0"),
+            ("arp_filter", "0"),
         )
     },
     "ipv6/conf/all/disable_ipv6": "1",
@@ -54,9 +60,7 @@ def slots(members: Sequence[Member]) -> list[Member]:
 
 def _spread(forward: Forward) -> str:
     """Which of so many slots a new connection takes."""
-    return {
-        "sch": "jhash ip saddr", "tch": "jhash ip saddr . th sport",
-    }.get(forward.scheduler, "numgen inc")
+    return {"sch": "jhash ip saddr", "tch": "jhash ip saddr . th sport"}.get(forward.scheduler, "numgen inc")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -104,7 +108,8 @@ def transaction(old: Collection[Forward] | None, new: Collection[Forward]) -> st
         if name not in after:
             lines += [
                 f"delete element ip slb listeners {{ {_element(forward)} }}",
-                f"flush chain ip slb {name}", f"delete chain ip slb {name}",
+                f"flush chain ip slb {name}",
+                f"delete chain ip slb {name}",
             ]
     for name, forward in after.items():
         if name in before and rules(before[name]) == rules(forward):
@@ -119,7 +124,9 @@ def transaction(old: Collection[Forward] | None, new: Collection[Forward]) -> st
 def silence(links: Collection[str]) -> str:
     """Packets of these links vanish; an interface that is down would make the router answer for them instead."""
     lines = [
-        "add table ip links", "delete table ip links", "add table ip links",
+        "add table ip links",
+        "delete table ip links",
+        "add table ip links",
         "add chain ip links in { type filter hook prerouting priority raw ; policy accept ; }",
         "add chain ip links out { type filter hook postrouting priority 300 ; policy accept ; }",
     ]
@@ -177,11 +184,7 @@ class NftDataPlane:
             self._forwards.pop(vpc.name, None)
         router = self._routers[vpc.name]
         router.sysctl(_ROUTER)
-        router.ip(
-            "link set lo up",
-            f"address replace {vpc.gateway}/32 dev lo",
-            f"address replace {CHECKER}/32 dev lo",
-        )
+        router.ip("link set lo up", f"address replace {vpc.gateway}/32 dev lo", f"address replace {CHECKER}/32 dev lo")
         if not _has_link(router, "void"):
             # Addresses of the VPC that nobody has are silence too: a link to nowhere, which asks nobody for a way.
             router.ip(
@@ -208,7 +211,8 @@ class NftDataPlane:
         router, link = self._routers[vpc.name], self._link(machine)
         inside = {
             (address["local"], address["prefixlen"])
-            for interface in space.ip_json("-4", "address", "show", "up") if interface.get("ifname") == "eth0"
+            for interface in space.ip_json("-4", "address", "show", "up")
+            if interface.get("ifname") == "eth0"
             for address in interface["addr_info"]
         }
         gateways = {route.get("gateway") for route in space.ip_json("route", "show", "default")}
@@ -275,7 +279,8 @@ class NftDataPlane:
     def set_links(self, links_down: Collection[str]) -> None:
         for vpc in self._inventory.vpcs:
             down = [
-                self._link(machine) for machine in self._inventory.machines
+                self._link(machine)
+                for machine in self._inventory.machines
                 if machine.vpc == vpc.name and machine.attached and machine.name in links_down
             ]
             self._routers[vpc.name].nft(silence(down))

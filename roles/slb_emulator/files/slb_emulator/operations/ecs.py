@@ -37,13 +37,20 @@ def _matches(parameters: Parameters, machine: Machine, vpc: Vpc) -> bool:
         return False
     addresses = _texts(parameters, "PrivateIpAddresses")
     # Documented: the filter only counts together with InstanceNetworkType=vpc.
-    if addresses is not None and parameters.text("InstanceNetworkType") == "vpc" \
-            and machine.private_ip not in addresses:
+    if (
+        addresses is not None
+        and parameters.text("InstanceNetworkType") == "vpc"
+        and machine.private_ip not in addresses
+    ):
         return False
     if parameters.text("InstanceNetworkType") not in ("", "vpc"):
         return False
-    exact = {"VpcId": vpc.vpc_id, "VSwitchId": machine.vswitch_id, "Status": machine.status,
-             "ZoneId": _zone(machine, vpc)}
+    exact = {
+        "VpcId": vpc.vpc_id,
+        "VSwitchId": machine.vswitch_id,
+        "Status": machine.status,
+        "ZoneId": _zone(machine, vpc),
+    }
     if any(parameters.text(name) not in ("", value) for name, value in exact.items()):
         return False
     if not fnmatchcase(machine.name, parameters.text("InstanceName") or "*"):
@@ -58,19 +65,31 @@ def _zone(machine: Machine, vpc: Vpc) -> str:
 
 def _described(machine: Machine, vpc: Vpc) -> dict[str, Any]:
     return {
-        "InstanceId": machine.instance_id, "InstanceName": machine.name, "HostName": machine.name,
-        "Status": machine.status, "RegionId": vpc.region, "ZoneId": _zone(machine, vpc),
+        "InstanceId": machine.instance_id,
+        "InstanceName": machine.name,
+        "HostName": machine.name,
+        "Status": machine.status,
+        "RegionId": vpc.region,
+        "ZoneId": _zone(machine, vpc),
         "InstanceNetworkType": "vpc",
         "VpcAttributes": {
-            "VpcId": vpc.vpc_id, "VSwitchId": machine.vswitch_id, "NatIpAddress": "",
+            "VpcId": vpc.vpc_id,
+            "VSwitchId": machine.vswitch_id,
+            "NatIpAddress": "",
             "PrivateIpAddress": {"IpAddress": [machine.private_ip]},
         },
-        "NetworkInterfaces": {"NetworkInterface": [{
-            "NetworkInterfaceId": machine.instance_id.replace("i-", "eni-", 1), "Type": "Primary",
-            "PrimaryIpAddress": machine.private_ip,
-            "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": machine.private_ip, "Primary": True}]},
-        }]},
-        "PublicIpAddress": {"IpAddress": []}, "EipAddress": {"IpAddress": ""},
+        "NetworkInterfaces": {
+            "NetworkInterface": [
+                {
+                    "NetworkInterfaceId": machine.instance_id.replace("i-", "eni-", 1),
+                    "Type": "Primary",
+                    "PrimaryIpAddress": machine.private_ip,
+                    "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": machine.private_ip, "Primary": True}]},
+                }
+            ]
+        },
+        "PublicIpAddress": {"IpAddress": []},
+        "EipAddress": {"IpAddress": ""},
         "Tags": {"Tag": tag_list(machine.tags)},
     }
 
@@ -79,18 +98,27 @@ def _described(machine: Machine, vpc: Vpc) -> dict[str, Any]:
 def describe_instances(cloud: Cloud, call: Call) -> Answer:
     parameters = call.parameters
     found = [
-        _described(machine, vpc) for machine, vpc in cloud.state.inventory.in_region(call.region)
+        _described(machine, vpc)
+        for machine, vpc in cloud.state.inventory.in_region(call.region)
         if _matches(parameters, machine, vpc)
     ]
     if "PageNumber" in parameters or "PageSize" in parameters:
         size = parameters.integer("PageSize", 1, 100, 10)
         number = parameters.integer("PageNumber", 1, 2**31 - 1, 1)
         return {
-            "Instances": {"Instance": found[(number - 1) * size:number * size]},
-            "TotalCount": len(found), "PageNumber": number, "PageSize": size, "NextToken": "",
+            "Instances": {"Instance": found[(number - 1) * size : number * size]},
+            "TotalCount": len(found),
+            "PageNumber": number,
+            "PageSize": size,
+            "NextToken": "",
         }
     # Documented: unset or below 10 means 10.
     size = max(10, parameters.integer("MaxResults", 0, 100, 10))
     page, token = by_token(parameters, found, size)
-    return {"Instances": {"Instance": list(page)}, "NextToken": token, "TotalCount": len(found), "PageNumber": 1,
-            "PageSize": size}
+    return {
+        "Instances": {"Instance": list(page)},
+        "NextToken": token,
+        "TotalCount": len(found),
+        "PageNumber": 1,
+        "PageSize": size,
+    }

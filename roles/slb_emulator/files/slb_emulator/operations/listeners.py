@@ -32,24 +32,33 @@ def _health_check(parameters: Parameters, old: Answer) -> Answer:
         "HealthCheck": parameters.choice("HealthCheckSwitch", ON_OFF, old.get("HealthCheck", "on")),
         "HealthCheckType": parameters.choice("HealthCheckType", ("tcp", "http"), old.get("HealthCheckType", "tcp")),
         "HealthCheckConnectTimeout": parameters.integer(
-            "HealthCheckConnectTimeout", 1, 300, old.get("HealthCheckConnectTimeout", 5)),
+            "HealthCheckConnectTimeout", 1, 300, old.get("HealthCheckConnectTimeout", 5)
+        ),
         "HealthCheckInterval": parameters.integer(interval, 1, 50, old.get("HealthCheckInterval", 2)),
         "HealthyThreshold": parameters.integer("HealthyThreshold", 2, 10, old.get("HealthyThreshold", 3)),
         "UnhealthyThreshold": parameters.integer("UnhealthyThreshold", 2, 10, old.get("UnhealthyThreshold", 3)),
     }
-    port = parameters.integer("HealthCheckConnectPort", 1, 65535, old.get("HealthCheckConnectPort", SAME_AS_BACKEND),
-                              also=[SAME_AS_BACKEND])
+    port = parameters.integer(
+        "HealthCheckConnectPort", 1, 65535, old.get("HealthCheckConnectPort", SAME_AS_BACKEND), also=[SAME_AS_BACKEND]
+    )
     if port != SAME_AS_BACKEND:
         found["HealthCheckConnectPort"] = port
     if found["HealthCheckType"] == "http":
-        found.update({
-            "HealthCheckDomain": parameters.matching("HealthCheckDomain", r"\$_ip|[A-Za-z0-9.-]{1,80}",
-                                                     old.get("HealthCheckDomain", "")),
-            "HealthCheckURI": parameters.matching("HealthCheckURI", r"/[A-Za-z0-9/.%?#&=_-]{0,79}",
-                                                  old.get("HealthCheckURI", "/")) or "/",
-            "HealthCheckHttpCode": parameters.matching("HealthCheckHttpCode", HTTP_CODES,
-                                                       old.get("HealthCheckHttpCode", "http_2xx")) or "http_2xx",
-        })
+        found.update(
+            {
+                "HealthCheckDomain": parameters.matching(
+                    "HealthCheckDomain", r"\$_ip|[A-Za-z0-9.-]{1,80}", old.get("HealthCheckDomain", "")
+                ),
+                "HealthCheckURI": parameters.matching(
+                    "HealthCheckURI", r"/[A-Za-z0-9/.%?#&=_-]{0,79}", old.get("HealthCheckURI", "/")
+                )
+                or "/",
+                "HealthCheckHttpCode": parameters.matching(
+                    "HealthCheckHttpCode", HTTP_CODES, old.get("HealthCheckHttpCode", "http_2xx")
+                )
+                or "http_2xx",
+            }
+        )
     return found
 
 
@@ -62,7 +71,8 @@ def _drain(parameters: Parameters, old: Answer) -> Answer:
     return {
         "ConnectionDrain": "on",
         "ConnectionDrainTimeout": parameters.integer(
-            "ConnectionDrainTimeout", 10, 900, old.get("ConnectionDrainTimeout", 10)),
+            "ConnectionDrainTimeout", 10, 900, old.get("ConnectionDrainTimeout", 10)
+        ),
     }
 
 
@@ -94,15 +104,18 @@ def _tcp(parameters: Parameters, balancer: LoadBalancer, old: Answer, reset_heal
     """What TCP listeners have beside port and backends."""
     return {
         **_health_check(parameters, {} if reset_health_check else old),
-        **_drain(parameters, old), **_access_list(parameters, old),
+        **_drain(parameters, old),
+        **_access_list(parameters, old),
         "Bandwidth": _bandwidth(parameters, balancer, old),
         "Scheduler": _scheduler(parameters, old),
         "Description": parameters.matching("Description", ".{1,256}", old.get("Description", "")),
         "PersistenceTimeout": parameters.integer("PersistenceTimeout", 0, 3600, old.get("PersistenceTimeout", 0)),
         "EstablishedTimeout": parameters.integer("EstablishedTimeout", 10, 900, old.get("EstablishedTimeout", 900)),
-        "ProxyProtocolV2Enabled":
-            parameters.flag("ProxyProtocolV2Enabled") if "ProxyProtocolV2Enabled" in parameters
-            else old.get("ProxyProtocolV2Enabled", False),
+        "ProxyProtocolV2Enabled": (
+            parameters.flag("ProxyProtocolV2Enabled")
+            if "ProxyProtocolV2Enabled" in parameters
+            else old.get("ProxyProtocolV2Enabled", False)
+        ),
         "SynProxy": parameters.choice("SynProxy", ("enable", "disable"), old.get("SynProxy", "disable")),
     }
 
@@ -193,8 +206,11 @@ def describe_tcp(cloud: Cloud, call: Call) -> Answer:
     if listener is None:
         raise missing_resource()
     return {
-        **call.answer(_seen(listener)), "LoadBalancerId": balancer.id, "ListenerPort": listener.port,
-        "Status": listener.status, "Tags": {"Tag": tag_list(listener.tags)},
+        **call.answer(_seen(listener)),
+        "LoadBalancerId": balancer.id,
+        "ListenerPort": listener.port,
+        "Status": listener.status,
+        "Tags": {"Tag": tag_list(listener.tags)},
     }
 
 
@@ -206,8 +222,12 @@ def _listed(call: Call, balancer: LoadBalancer, listener: Listener) -> dict[str,
     own["ProxyProtocolV2Enabled"] = str(seen["ProxyProtocolV2Enabled"]).lower()  # a text in this answer alone
     return {
         **{name: value for name, value in seen.items() if name in fields},
-        "LoadBalancerId": balancer.id, "ListenerPort": listener.port, "ListenerProtocol": listener.protocol,
-        "Status": listener.status, "Tags": tag_list(listener.tags), _CONFIG[listener.protocol]: own,
+        "LoadBalancerId": balancer.id,
+        "ListenerPort": listener.port,
+        "ListenerProtocol": listener.protocol,
+        "Status": listener.status,
+        "Tags": tag_list(listener.tags),
+        _CONFIG[listener.protocol]: own,
     }
 
 
@@ -215,8 +235,11 @@ def _wanted(parameters: Parameters, balancers: Iterable[LoadBalancer]) -> list[t
     protocol = parameters.choice("ListenerProtocol", ("tcp", "udp", "http", "https"))
     port = parameters.integer("ListenerPort", 1, 65535, 0)
     return [
-        (balancer, listener) for balancer in balancers for listener in balancer.listeners.values()
-        if protocol in ("", listener.protocol) and port in (0, listener.port)
+        (balancer, listener)
+        for balancer in balancers
+        for listener in balancer.listeners.values()
+        if protocol in ("", listener.protocol)
+        and port in (0, listener.port)
         and parameters.text("Description") in ("", listener.settings["Description"])
         and has_tags(listener.tags, parameters.tag_filter())
     ]
@@ -233,7 +256,9 @@ def describe_all(cloud: Cloud, call: Call) -> Answer:
     page, token = by_token(call.parameters, found, size)
     return {
         "Listeners": [_listed(call, balancer, listener) for balancer, listener in page],
-        "NextToken": token, "MaxResults": size, "TotalCount": len(found),
+        "NextToken": token,
+        "MaxResults": size,
+        "TotalCount": len(found),
     }
 
 
@@ -273,7 +298,8 @@ def describe_health(cloud: Cloud, call: Call) -> Answer:
     port = parameters.integer("ListenerPort", 1, 65535, 0)
     protocol = parameters.choice("ListenerProtocol", ("tcp", "udp", "http", "https"))
     listeners = [
-        listener for listener in balancer.listeners.values()
+        listener
+        for listener in balancer.listeners.values()
         if port in (0, listener.port) and protocol in ("", listener.protocol)
     ]
     if port and not listeners:
@@ -286,9 +312,14 @@ def describe_health(cloud: Cloud, call: Call) -> Answer:
         for server, backend_port in cloud.state.members(balancer, listener):
             machine = cloud.state.inventory.server(server.server_id)
             key = check_key(balancer, listener, server, backend_port)
-            found.append({
-                "ListenerPort": listener.port, "Protocol": listener.protocol, "ServerId": server.server_id,
-                "Port": backend_port, "ServerIp": machine.private_ip if machine else "",
-                "ServerHealthStatus": cloud.health(key).state if checked else UNAVAILABLE,
-            })
+            found.append(
+                {
+                    "ListenerPort": listener.port,
+                    "Protocol": listener.protocol,
+                    "ServerId": server.server_id,
+                    "Port": backend_port,
+                    "ServerIp": machine.private_ip if machine else "",
+                    "ServerHealthStatus": cloud.health(key).state if checked else UNAVAILABLE,
+                }
+            )
     return {"BackendServers": {"BackendServer": found}}

@@ -23,9 +23,9 @@ QUOTA = 60  # instances of an account
 PUBLIC = ipaddress.IPv4Network("203.0.113.0/24")
 FIRST_HOST = 100  # addresses below are left to machines
 NAME = r"[A-Za-z\u4e00-\u9fff][A-Za-z0-9\u4e00-\u9fff/._-]{0,79}"
-SPECS = tuple(f"slb.{spec}" for spec in (
-    "s1.small", "s2.small", "s2.medium", "s3.small", "s3.medium", "s3.large", "s4.large",
-))
+SPECS = tuple(
+    f"slb.{spec}" for spec in ("s1.small", "s2.small", "s2.medium", "s3.small", "s3.medium", "s3.large", "s4.large")
+)
 _NEVER = {"EndTime": "2999-09-08T16:00:00Z", "EndTimeStamp": 32493801600000}
 _BY_TRAFFIC_BANDWIDTH = 5120  # what is reported where the traffic is paid for
 
@@ -34,7 +34,8 @@ def _taken(cloud: Cloud, vpc: Vpc | None) -> set[str]:
     """Addresses in use in a VPC, or on the public side."""
     vpc_id = vpc.vpc_id if vpc else ""
     taken = {
-        str(balancer.attributes["Address"]) for balancer in cloud.state.load_balancers.values()
+        str(balancer.attributes["Address"])
+        for balancer in cloud.state.load_balancers.values()
         if balancer.vpc_id == vpc_id
     }
     if vpc:
@@ -97,8 +98,11 @@ def _charges(parameters: Parameters) -> Answer:
     if parameters.choice("PayType", ("PayOnDemand", "PrePay"), "PayOnDemand") == "PrePay":
         raise ApiError("UnsupportedOperation", "Subscription instances are no longer sold.")
     return {
-        "InstanceChargeType": charge_type, "LoadBalancerSpec": spec, "InternetChargeType": internet,
-        "Bandwidth": _bandwidth(parameters, internet), "PayType": "PayOnDemand",
+        "InstanceChargeType": charge_type,
+        "LoadBalancerSpec": spec,
+        "InternetChargeType": internet,
+        "Bandwidth": _bandwidth(parameters, internet),
+        "PayType": "PayOnDemand",
     }
 
 
@@ -152,7 +156,8 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
         raise ApiError("UnsupportedParameter", "IPv6 instances are not supported here.")
     name = parameters.matching("LoadBalancerName", NAME)
     fixed = {
-        **_charges(parameters), **_protection(parameters),
+        **_charges(parameters),
+        **_protection(parameters),
         "DeleteProtection": parameters.choice("DeleteProtection", ("on", "off"), "off"),
         "ResourceGroupId": parameters.text("ResourceGroupId") or "rg-cfha-default",
     }
@@ -161,23 +166,41 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
         vpc, vswitch = _place(cloud, call)
         master, slave = _zones(call, vswitch.zone_id)
         where = {
-            "AddressType": "intranet", "NetworkType": "vpc", "VpcId": vpc.vpc_id, "VSwitchId": vswitch.vswitch_id,
+            "AddressType": "intranet",
+            "NetworkType": "vpc",
+            "VpcId": vpc.vpc_id,
+            "VSwitchId": vswitch.vswitch_id,
             "Address": _private_address(cloud, parameters, vpc, vswitch),
         }
     else:
         master, slave = _zones(call, "")
         where = {
-            "AddressType": "internet", "NetworkType": "classic", "VpcId": "", "VSwitchId": "",
+            "AddressType": "internet",
+            "NetworkType": "classic",
+            "VpcId": "",
+            "VSwitchId": "",
             "Address": _free(PUBLIC, _taken(cloud, None)),
         }
     balancer_id = cloud.new_id("lb")
-    return LoadBalancer(balancer_id, call.region, {
-        "LoadBalancerId": balancer_id, "LoadBalancerName": name or f"auto_named_{balancer_id}",
-        "LoadBalancerStatus": "active", "AddressIPVersion": "ipv4",
-        "RegionId": call.region, "RegionIdAlias": call.region, "MasterZoneId": master, "SlaveZoneId": slave,
-        "CreateTime": cloud.now_text(), "CreateTimeStamp": int(cloud.clock() * 1000),
-        **where, **fixed,
-    }, tags)
+    return LoadBalancer(
+        balancer_id,
+        call.region,
+        {
+            "LoadBalancerId": balancer_id,
+            "LoadBalancerName": name or f"auto_named_{balancer_id}",
+            "LoadBalancerStatus": "active",
+            "AddressIPVersion": "ipv4",
+            "RegionId": call.region,
+            "RegionIdAlias": call.region,
+            "MasterZoneId": master,
+            "SlaveZoneId": slave,
+            "CreateTime": cloud.now_text(),
+            "CreateTimeStamp": int(cloud.clock() * 1000),
+            **where,
+            **fixed,
+        },
+        tags,
+    )
 
 
 def _server_ids(cloud: Cloud, balancer: LoadBalancer) -> Iterator[str]:
@@ -196,8 +219,18 @@ def _server_addresses(cloud: Cloud, balancer: LoadBalancer) -> Iterator[str]:
 def _matches(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer) -> bool:
     attributes = balancer.attributes
     exact = (
-        "AddressType", "Address", "AddressIPVersion", "NetworkType", "VpcId", "VSwitchId", "MasterZoneId",
-        "SlaveZoneId", "InternetChargeType", "PayType", "LoadBalancerStatus", "ResourceGroupId",
+        "AddressType",
+        "Address",
+        "AddressIPVersion",
+        "NetworkType",
+        "VpcId",
+        "VSwitchId",
+        "MasterZoneId",
+        "SlaveZoneId",
+        "InternetChargeType",
+        "PayType",
+        "LoadBalancerStatus",
+        "ResourceGroupId",
     )
     if any(parameters.text(name) not in ("", attributes.get(name)) for name in exact):
         return False
@@ -222,17 +255,21 @@ def describe_all(cloud: Cloud, call: Call) -> Answer:
     page, number, size = numbered(call.parameters, found, 50)
     fields = call.fields["LoadBalancers"].fields["LoadBalancer"].item.fields
     return {
-        "LoadBalancers": {"LoadBalancer": [
-            {
-                **{name: value for name, value in balancer.attributes.items() if name in fields},
-                # Only in the list the charge type is a number.
-                "InternetChargeType": "4" if balancer.attributes["InternetChargeType"] == "paybytraffic" else "3",
-                "InternetChargeTypeAlias": balancer.attributes["InternetChargeType"],
-                "Tags": {"Tag": tag_list(balancer.tags)},
-            }
-            for balancer in page
-        ]},
-        "TotalCount": len(found), "PageNumber": number, "PageSize": size,
+        "LoadBalancers": {
+            "LoadBalancer": [
+                {
+                    **{name: value for name, value in balancer.attributes.items() if name in fields},
+                    # Only in the list the charge type is a number.
+                    "InternetChargeType": "4" if balancer.attributes["InternetChargeType"] == "paybytraffic" else "3",
+                    "InternetChargeTypeAlias": balancer.attributes["InternetChargeType"],
+                    "Tags": {"Tag": tag_list(balancer.tags)},
+                }
+                for balancer in page
+            ]
+        },
+        "TotalCount": len(found),
+        "PageNumber": number,
+        "PageSize": size,
     }
 
 
@@ -245,19 +282,26 @@ def describe(cloud: Cloud, call: Call) -> Answer:
     return {
         **call.answer(balancer.attributes, _NEVER),
         "Tags": {"Tag": tag_list(balancer.tags)},
-        "BackendServers": {"BackendServer": [
-            {
-                "ServerId": server.server_id, "Weight": server.weight, "Type": server.type,
-                "Description": server.description, "ServerIp": server.server_ip,
-            }
-            for server in balancer.servers
-        ]},
+        "BackendServers": {
+            "BackendServer": [
+                {
+                    "ServerId": server.server_id,
+                    "Weight": server.weight,
+                    "Type": server.type,
+                    "Description": server.description,
+                    "ServerIp": server.server_ip,
+                }
+                for server in balancer.servers
+            ]
+        },
         "ListenerPorts": {"ListenerPort": [listener.port for listener in listeners]},
         "ListenerPortsAndProtocal": {"ListenerPortAndProtocal": misspelt},
-        "ListenerPortsAndProtocol": {"ListenerPortAndProtocol": [
-            {**pair, "Description": listener.settings.get("Description", "")}
-            for pair, listener in zip(pairs, listeners)
-        ]},
+        "ListenerPortsAndProtocol": {
+            "ListenerPortAndProtocol": [
+                {**pair, "Description": listener.settings.get("Description", "")}
+                for pair, listener in zip(pairs, listeners)
+            ]
+        },
     }
 
 
@@ -291,8 +335,9 @@ def set_modification_protection(cloud: Cloud, call: Call) -> Answer:
 @operation("ModifyLoadBalancerInternetSpec")
 def modify_internet_spec(cloud: Cloud, call: Call) -> Answer:
     parameters, attributes = call.parameters, find_balancer(cloud, call).attributes
-    wanted = parameters.choice("InternetChargeType", ("paybytraffic", "paybybandwidth"),
-                               attributes["InternetChargeType"])
+    wanted = parameters.choice(
+        "InternetChargeType", ("paybytraffic", "paybybandwidth"), attributes["InternetChargeType"]
+    )
     if attributes["AddressType"] == "intranet" and wanted == "paybybandwidth":
         raise ApiError("ActionNotAllowed", "An intranet instance can't be charged by bandwidth.")
     if attributes["InstanceChargeType"] == "PayByCLCU" and wanted != "paybytraffic":
@@ -317,13 +362,19 @@ def modify_charge_type(cloud: Cloud, call: Call) -> Answer:
     wanted = call.parameters.choice("InstanceChargeType", ("PayBySpec", "PayByCLCU"))
     if wanted == "PayBySpec":
         raise ApiError("UnsupportedOperation", "An instance can only be changed from PayBySpec to PayByCLCU.")
-    if call.parameters.choice("InternetChargeType", ("paybytraffic", "paybybandwidth"),
-                              "paybytraffic") != "paybytraffic":
+    if (
+        call.parameters.choice("InternetChargeType", ("paybytraffic", "paybybandwidth"), "paybytraffic")
+        != "paybytraffic"
+    ):
         raise invalid("The specified InternetChargeType is invalid: PayByCLCU takes only paybytraffic.")
-    attributes.update({
-        "InstanceChargeType": "PayByCLCU", "LoadBalancerSpec": "slb.lcu.elastic",
-        "InternetChargeType": "paybytraffic", "Bandwidth": _BY_TRAFFIC_BANDWIDTH,
-    })
+    attributes.update(
+        {
+            "InstanceChargeType": "PayByCLCU",
+            "LoadBalancerSpec": "slb.lcu.elastic",
+            "InternetChargeType": "paybytraffic",
+            "Bandwidth": _BY_TRAFFIC_BANDWIDTH,
+        }
+    )
     return {}
 
 

@@ -20,7 +20,7 @@ def numbered(parameters: Parameters, found: Sequence[T], default: int) -> tuple[
         raise ApiError("MissingParameter", "PageNumber must be given together with PageSize.")
     size = parameters.integer("PageSize", 1, 100, default)
     number = parameters.integer("PageNumber", 1, 2**31 - 1, 1)
-    return found[(number - 1) * size:number * size], number, size
+    return found[(number - 1) * size : number * size], number, size
 
 
 def by_token(parameters: Parameters, found: Sequence[T], size: int) -> tuple[Sequence[T], str]:

@@ -12,20 +12,31 @@ from .registry import operation
 
 @operation("DescribeRegions", regional=False)
 def describe_regions(cloud: Cloud, call: Call) -> Answer:
-    return {"Regions": {"Region": [
-        {"RegionId": region, "LocalName": name, "RegionEndpoint": regions.endpoint(region)}
-        for region, (name, dummy) in regions.REGIONS.items()
-    ]}}
+    return {
+        "Regions": {
+            "Region": [
+                {"RegionId": region, "LocalName": name, "RegionEndpoint": regions.endpoint(region)}
+                for region, (name, dummy) in regions.REGIONS.items()
+            ]
+        }
+    }
 
 
 @operation("DescribeZones")
 def describe_zones(cloud: Cloud, call: Call) -> Answer:
-    return {"Zones": {"Zone": [
-        {
-            "ZoneId": zone, "LocalName": zone,
-            "SlaveZones": {"SlaveZone": [
-                {"ZoneId": other, "LocalName": other} for other in regions.standby_zones(zone, call.region)
-            ]},
+    return {
+        "Zones": {
+            "Zone": [
+                {
+                    "ZoneId": zone,
+                    "LocalName": zone,
+                    "SlaveZones": {
+                        "SlaveZone": [
+                            {"ZoneId": other, "LocalName": other} for other in regions.standby_zones(zone, call.region)
+                        ]
+                    },
+                }
+                for zone in regions.zones(call.region)
+            ]
         }
-        for zone in regions.zones(call.region)
-    ]}}
+    }

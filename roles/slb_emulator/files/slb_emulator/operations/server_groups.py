@@ -23,7 +23,10 @@ def _members(group: ServerGroup, *left_out: str) -> Answer:
     """The whole group after the change; the address is never in these answers."""
     entries: list[dict[str, Any]] = [
         {
-            "ServerId": server.server_id, "Port": server.port, "Weight": server.weight, "Type": server.type,
+            "ServerId": server.server_id,
+            "Port": server.port,
+            "Weight": server.weight,
+            "Type": server.type,
             "Description": server.description,
         }
         for server in group.servers
@@ -95,7 +98,8 @@ def _users(cloud: Cloud, group: ServerGroup) -> list[dict[str, Any]]:
     balancer = cloud.state.load_balancers[group.load_balancer]
     return [
         {"Port": listener.port, "Protocol": listener.protocol}
-        for listener in balancer.listeners.values() if listener.group == group.id
+        for listener in balancer.listeners.values()
+        if listener.group == group.id
     ]
 
 
@@ -107,8 +111,11 @@ def describe_all(cloud: Cloud, call: Call) -> Answer:
         if group.load_balancer != balancer.id or not has_tags(group.tags, call.parameters.tag_filter()):
             continue
         entry = {
-            "VServerGroupId": group.id, "VServerGroupName": group.name, "ServerCount": len(group.servers),
-            "CreateTime": group.created, "Tags": {"Tag": tag_list(group.tags)},
+            "VServerGroupId": group.id,
+            "VServerGroupName": group.name,
+            "ServerCount": len(group.servers),
+            "CreateTime": group.created,
+            "Tags": {"Tag": tag_list(group.tags)},
         }
         users: dict[str, Any] = {}
         if call.parameters.flag("IncludeListener"):
@@ -128,7 +135,10 @@ def describe(cloud: Cloud, call: Call) -> Answer:
     for entry, server in zip(answer["BackendServers"]["BackendServer"], group.servers):
         entry["ServerIp"] = server.server_ip
     return {
-        **answer, "VServerGroupName": group.name, "LoadBalancerId": group.load_balancer, "CreateTime": group.created,
+        **answer,
+        "VServerGroupName": group.name,
+        "LoadBalancerId": group.load_balancer,
+        "CreateTime": group.created,
         "Tags": {"Tag": tag_list(group.tags)},
     }
 
@@ -145,14 +155,18 @@ def delete(cloud: Cloud, call: Call) -> Answer:
 def _pool(call: Call, pool: Sequence[Server], text_weights: bool) -> Answer:
     return {
         "LoadBalancerId": call.parameters.text("LoadBalancerId"),
-        "BackendServers": {"BackendServer": [
-            {
-                "ServerId": server.server_id, "Type": server.type, "Description": server.description,
-                # A text in the answers of Add and Set, a number in that of Remove.
-                "Weight": str(server.weight) if text_weights else server.weight,
-            }
-            for server in pool
-        ]},
+        "BackendServers": {
+            "BackendServer": [
+                {
+                    "ServerId": server.server_id,
+                    "Type": server.type,
+                    "Description": server.description,
+                    # A text in the answers of Add and Set, a number in that of Remove.
+                    "Weight": str(server.weight) if text_weights else server.weight,
+                }
+                for server in pool
+            ]
+        },
     }
 
 

@@ -50,7 +50,9 @@ def _server(entry: Any, with_port: bool) -> Server:
         server_id=str(entry["ServerId"]),
         port=_number(entry, "Port", 0, 1, 65535, bad_port) if with_port else 0,
         weight=_number(entry, "Weight", 100, 0, 100, ApiError("InvalidWeight.Malformed")),
-        description=description, type=kind, server_ip=str(entry.get("ServerIp") or ""),
+        description=description,
+        type=kind,
+        server_ip=str(entry.get("ServerIp") or ""),
     )
 
 
@@ -82,8 +84,10 @@ def check_places(cloud: Cloud, balancer: LoadBalancer, servers: Sequence[Server]
         if balancer.vpc_id and vpc.vpc_id != balancer.vpc_id:
             raise invalid("The specified load balancer does not support the network type of the ECS instance.")
         if server.server_ip and server.server_ip != machine.private_ip:
-            raise ApiError("InvalidBackendServers.ServerIpConflict",
-                           f"The ServerIp {server.server_ip} is not an address of {server.server_id}.")
+            raise ApiError(
+                "InvalidBackendServers.ServerIpConflict",
+                f"The ServerIp {server.server_ip} is not an address of {server.server_id}.",
+            )
         vpcs.add(vpc.vpc_id)
     for server in all_servers(cloud, balancer):
         machine = cloud.state.inventory.server(server.server_id)
@@ -102,11 +106,13 @@ def add(cloud: Cloud, balancer: LoadBalancer, pool: list[Server], new: Sequence[
     known = {identity(server) for server in pool}
     for server in new:
         if identity(server) in known:
-            raise ApiError("InvalidBackendServers.ServerIpConflict",
-                           f"The backend server {server.server_id} is already there.")
+            raise ApiError(
+                "InvalidBackendServers.ServerIpConflict", f"The backend server {server.server_id} is already there."
+            )
     if len(all_servers(cloud, balancer)) + len(new) > PER_BALANCER:
-        raise ApiError("InstanceBackendServerNumberOverLimit",
-                       f"A load balancer can have at most {PER_BALANCER} backend servers.")
+        raise ApiError(
+            "InstanceBackendServerNumberOverLimit", f"A load balancer can have at most {PER_BALANCER} backend servers."
+        )
     pool.extend(new)
 
 

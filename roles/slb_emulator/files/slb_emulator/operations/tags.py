@@ -26,7 +26,8 @@ def _resources(cloud: Cloud, call: Call) -> dict[str, Tags]:
     if kind == "listener":
         return {
             f"{balancer.id}_{listener.key}": listener.tags
-            for balancer in balancers for listener in balancer.listeners.values()
+            for balancer in balancers
+            for listener in balancer.listeners.values()
         }
     return {}
 
@@ -71,7 +72,8 @@ def list_tags(cloud: Cloud, call: Call) -> Answer:
         {"ResourceId": resource_id, "ResourceType": kind, "TagKey": key, "TagValue": value}
         for resource_id, tags in _resources(cloud, call).items()
         if (not ids or resource_id in ids) and has_tags(tags, wanted)
-        for key, value in tags.items() if not wanted or key in dict(wanted)
+        for key, value in tags.items()
+        if not wanted or key in dict(wanted)
     ]
     page, token = by_token(call.parameters, found, PAGE)
     return {"TagResources": {"TagResource": list(page)}, "NextToken": token}
