@@ -153,15 +153,10 @@ steps:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.release import (
-    Listener,
-    Plan,
-    ReleaseError,
-    Settings,
-    State,
-    Wanted,
-    release,
-)
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import Listener, ReleaseError
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.plan import Plan, State
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.release import Wanted, release
 
 ARGUMENT_SPEC = {
     "content": {"type": "str", "required": True},

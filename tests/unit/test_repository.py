@@ -81,7 +81,7 @@ class Imports(ast.NodeVisitor):
         return {name.partition(".")[0] for name, level, dummy in self.found if not level}
 
 
-PLAIN = sorted([*UTILS.glob("_slb/**/*.py"), *UTILS.glob("_endpoint/**/*.py")])
+PLAIN = sorted(path for package in ("_slb", "_endpoint", "_haproxy") for path in UTILS.glob(f"{package}/**/*.py"))
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=name_of)
@@ -122,6 +122,8 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_slb/errors.py",
         "_endpoint/diagnosis.py",
         "_endpoint/report.py",
+        "_haproxy/parse.py",
+        "_haproxy/plan.py",
     ],
 )
 def test_what_is_pure_has_no_clock_no_network_and_no_files(path):
@@ -164,7 +166,12 @@ def test_no_module_costs_an_import_of_others(collections_path):
     assert run.returncode == 0, run.stderr
 
 
-HOSTS = ["plugins/modules/endpoint_probe.py", "plugins/module_utils/_endpoint/probe.py"]
+HOSTS = [
+    "plugins/modules/endpoint_probe.py",
+    "plugins/module_utils/_endpoint/probe.py",
+    "plugins/modules/haproxy_release.py",
+    *(name_of(path) for path in sorted(UTILS.glob("_haproxy/*.py"))),
+]
 
 
 @pytest.mark.parametrize("path", HOSTS)

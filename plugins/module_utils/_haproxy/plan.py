@@ -1,0 +1,183 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts to decisions: what is there, what is wanted, and so what is to be done, with the sentences on it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+from dataclasses import dataclass
+
+from .parse import Master, Server
+
+SPARE_FILES = 100  # listeners, sockets, logs and what HAProxy keeps for itself
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Open files: what the drop-in has to state, and what the running process has to be raised to."""
+
+    stated: int | None
+    raise_to: int | None
+
+
+@dataclass(frozen=True)
+class State:
+    """What is there before the run."""
+
+    linked: str | None  # the release that the link names
+    text: str | None  # its configuration
+    staged: str | None  # the configuration of the wanted release, where it is there already
+    loaded: str | None  # the release that the running process has loaded
+    releases: tuple[str, ...]  # the newest first
+    leftovers: tuple[str, ...]  # staged by a run that was killed
+    active: bool
+    ours: bool  # the process was started from the link
+    pid: int  # of the master process; 0 where none runs
+    drop_in: str | None
+    stale_unit: bool  # systemd has not read the unit files that are on disk
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does; it decides `changed`, the diff and the work."""
+
+    release: str
+    text: str
+    drop_in: str
+    stage: bool
+    write_drop_in: bool
+    daemon_reload: bool
+    flip: bool
+    raise_to: int | None
+    process: str  # none | start | restart | reload
+    prune: tuple[str, ...]
+    previous: str | None  # what to go back to
+
+    @property
+    def steps(self) -> list[str]:
+        wanted = {
+            "stage": self.stage,
+            "write_drop_in": self.write_drop_in,
+            "daemon_reload": self.daemon_reload,
+            "raise_limit": self.raise_to is not None,
+            "flip": self.flip,
+            self.process: self.process != "none",
+            "prune": bool(self.prune),
+        }
+        return [name for name, needed in wanted.items() if needed]
+
+
+def make_plan(state: State, release: str, text: str, drop_in: str, raise_to: int | None, keep: int) -> Plan:
+    """Compare what is wanted with what is there."""
+    # Texts are compared too: somebody may have edited the file of a release by hand.
+    same = state.linked == release and state.text == text
+    if not state.active:
+        process = "start"
+    elif not state.ours:
+        process = "restart"
+    elif not same or state.loaded != release:
+        process = "reload"
+    else:
+        process = "none"
+    # After a crash between flip and reload the process still runs the release before: that one is known to work.
+    candidates = [name for name in (state.loaded, state.linked) if name in state.releases and name != release]
+    previous = candidates[0] if candidates else None
+    rest = [name for name in state.releases if name not in (release, previous)]
+    kept = [name for name in (release, previous) if name]
+    return Plan(
+        release=release,
+        text=text,
+        drop_in=drop_in,
+        stage=state.staged != text,
+        write_drop_in=state.drop_in != drop_in,
+        daemon_reload=state.stale_unit or state.drop_in != drop_in,
+        flip=state.linked != release,
+        raise_to=raise_to if process in ("none", "reload") else None,
+        process=process,
+        prune=tuple(rest[max(0, keep - len(kept)) :]) + state.leftovers,
+        previous=previous,
+    )
+
+
+def release_id(content: str, inputs: t.Mapping[str, bytes | None]) -> str:
+    """The name of a release: it changes with the configuration and with the files that the configuration reads."""
+    digest = hashlib.sha256(content.encode())
+    for path in sorted(inputs):
+        data = inputs[path]
+        digest.update(f"\0{path}\0{'missing' if data is None else hashlib.sha256(data).hexdigest()}".encode())
+    return digest.hexdigest()[:12]
+
+
+def drop_in_text(binary: str, config: str, pid_file: str, master_socket: str, limit: int | None) -> str:
+    """The unit's drop-in. The packages' own command lines differ, so it states ours in full."""
+    lines = [
+        "# Managed by Ansible (clusterfront.ha.haproxy).",
+        "[Service]",
+        "ExecStartPre=",
+        "ExecStart=",
+        f"ExecStart={binary} -Ws -f {config} -p {pid_file} -S {master_socket}",
+        "ExecReload=",
+        f"ExecReload={binary} -c -q -f {config}",
+        "ExecReload=/bin/kill -USR2 $MAINPID",
+        "RuntimeDirectory=haproxy",
+        "RuntimeDirectoryMode=0755",
+        "# The package's own configuration puts its socket there too, and must find the directory when we are gone.",
+        "RuntimeDirectoryPreserve=yes",
+    ]
+    return "\n".join(lines + ([f"LimitNOFILE={limit}"] if limit else [])) + "\n"
+
+
+def files_needed(maxconn: int, servers: int, threads: int) -> int:
+    """Open files of a process: two per connection, one per check, three per thread, and some to spare."""
+    return 2 * maxconn + servers + 3 * threads + SPARE_FILES
+
+
+def greatest_maxconn(limit: int, servers: int, threads: int) -> int:
+    return max(0, (limit - files_needed(0, servers, threads)) // 2)
+
+
+def out_of_files(maxconn: int, reserve: int, servers: int, threads: int, limit: int) -> str:
+    """One sentence on connections that don't fit into the most files that a process may open."""
+    needed = files_needed(maxconn + reserve, servers, threads)
+    greatest = greatest_maxconn(limit, servers, threads) - reserve
+    cure = f"set haproxy_maxconn to {greatest} or less" if greatest > 0 else "the host has to allow more"
+    return (
+        f"haproxy_maxconn is {maxconn}, which needs {needed} open files, but a process of this unit gets at most "
+        f"{limit}: {cure}."
+    )
+
+
+def outage(before: t.Mapping[str, Server], after: t.Mapping[str, Server]) -> str | None:
+    """The first backend that had a server and has none any more, with the reasons."""
+    had = {name.split("/")[0] for name, server in before.items() if server.up}
+    there = {name.split("/")[0] for name in after}
+    have = {name.split("/")[0] for name, server in after.items() if server.up}
+    dead = sorted((had & there) - have)
+    if not dead:
+        return None
+    reasons = {server.reason for name, server in after.items() if name.split("/")[0] == dead[0]}
+    return f"backend {dead[0]} lost all its servers ({', '.join(sorted(reasons))})"
+
+
+def lost_server(before: t.Mapping[str, Server], after: t.Mapping[str, Server]) -> str | None:
+    """The first server that was up and is not, or is not known to be; one that left the configuration is not lost."""
+    kept = [name for name, server in before.items() if server.up and name in after]
+    for name in kept:
+        server = after[name]
+        if not server.up:
+            return f"server {name} was up before and is {server.status} now ({server.check} {server.reason})"
+    # A new worker takes every server to be up until the first check has ended, so wait for that.
+    waiting = [name for name in kept if not after[name].checked]
+    return f"server {waiting[0]} was up before and has not been checked since" if waiting else None
+
+
+def reload_failed(before: Master, now: Master, seconds: float) -> bool:
+    """Whether waiting for a new worker is of no use.
+
+    From 2.5 on the master counts failed reloads; before, it is left without a worker of its own.
+    """
+    counted = now.failed_reloads > before.failed_reloads and set(now.workers) <= set(before.workers)
+    return counted or (not now.workers and seconds > 1)

@@ -1,0 +1,35 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ports of this host, tried for real."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
+
+
+def test_a_port_of_somebody_else_is_refused():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        sentence = rf"line 2 .*'bind 127.0.0.1:{port}': port {port} is in use by .*{os.getpid()}"
+        assert re.search(sentence, host.refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n"))
+    assert host.refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n") is None
+
+
+def test_a_port_of_our_own_is_shared():
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert host.refused_bind(f"bind 127.0.0.1:{other.getsockname()[1]}\n") is None
+
+
+def test_an_address_of_another_host_is_refused():
+    assert "192.0.2.250 is no address of this host" in host.refused_bind("bind 192.0.2.250:1\n")
