@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -98,14 +98,20 @@ def image_exists(image: str) -> bool:
     return run("podman", "image", "exists", image, may_fail=True).returncode == 0
 
 
-def machine_codename() -> str:
+def os_release() -> dict[str, str]:
+    """What this machine runs."""
     lines = (line.partition("=") for line in Path("/etc/os-release").read_text().splitlines())
-    return {key: value.strip('"') for key, dummy, value in lines}.get("VERSION_CODENAME", "")
+    return {key: value.strip('"') for key, dummy, value in lines}
+
+
+def default_release() -> str:
+    """Debian 12, which the tests run on, where the machine's mirrors are Debian's; else the machine's own release."""
+    return "bookworm" if os_release().get("ID") == "debian" else os_release().get("VERSION_CODENAME", "")
 
 
 def apt_sources(release: str) -> list[str]:
     """The machine's own mirrors of its distribution, moved to the wanted release."""
-    codename = machine_codename()
+    codename = os_release().get("VERSION_CODENAME", "")
     wanted = {codename + part: release + part for part in ("", "-updates", "-security")}
     components: dict[tuple[str, str], list[str]] = {}
     fields = "$(SITE)\t$(RELEASE)\t$(COMPONENT)"
@@ -358,6 +364,7 @@ def remove(options: Options) -> dict[str, Any]:
 
 def main() -> int:
     options = Options(**json.load(sys.stdin))
+    options = replace(options, release=options.release or default_release())
     try:
         if os.geteuid() != 0:
             raise LabError("The lab needs root: network namespaces, and containers that join them.")
