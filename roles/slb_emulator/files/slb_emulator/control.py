@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import __version__, inventory
+from . import __version__, faults, inventory
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,13 @@ class Control:
     async def put_switches(self, request: web.Request) -> web.Response:
         return web.json_response({"changed": self._service.set_switches(await _body(request))})
 
+    async def get_faults(self, request: web.Request) -> web.Response:
+        return web.json_response({"faults": self._service.faults.plain()})
+
+    async def put_faults(self, request: web.Request) -> web.Response:
+        self._service.faults.set(faults.parse((await _body(request)).get("faults", [])))
+        return web.json_response({})
+
     async def put_link(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         up = (await _body(request)).get("up")
@@ -141,6 +148,8 @@ def add_routes(app: web.Application, service: Service, shutdown: Shutdown) -> No
             web.delete("/_emu/requests", control.delete_requests),
             web.get("/_emu/switches", control.get_switches),
             web.put("/_emu/switches", control.put_switches),
+            web.get("/_emu/faults", control.get_faults),
+            web.put("/_emu/faults", control.put_faults),
             web.put("/_emu/machines/{name}/link", control.put_link),
             web.post("/_emu/reset", control.reset),
             web.post("/_emu/wait", control.wait),

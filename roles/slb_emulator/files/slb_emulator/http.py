@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from aiohttp import web
 from . import control
 from .cloud import Call
 from .errors import ApiError, missing
+from .faults import Fault
 from .operations import find
 from .operations.registry import Operation, is_write
 from .parameters import Parameters
@@ -95,6 +97,22 @@ def _error(error: ApiError, version: str, request_id: str) -> web.Response:
     )
 
 
+def _faulty(fault: Fault, request: web.Request, entry: dict[str, Any], version: str) -> web.Response:
+    """What a fault lets the caller see, and what the log says of it."""
+    entry.update({"status": fault.status, "code": fault.code or "fault"})
+    if fault.drop:
+        entry["status"] = 0
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+    if fault.body:
+        return web.Response(text=fault.body, status=fault.status, content_type="text/html")
+    response = _error(ApiError(fault.code, fault.message, fault.status), version, entry["request_id"])
+    if fault.retry_after:
+        response.headers["x-acs-retry-after"] = str(fault.retry_after)
+    return response
+
+
 class Api:
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -124,7 +142,14 @@ class Api:
             if self._service.config.verify_signatures:
                 headers = {name.lower(): value for name, value in request.headers.items()}
                 self._service.verifier.verify(request.method, path, query, form, headers, body, self._service.clock())
+            fault = self._service.faults.take(action)
+            if fault is not None:
+                await asyncio.sleep(fault.delay)
+            if fault is not None and fault.answers and not fault.after:
+                return _faulty(fault, request, entry, version)
             answer = execute(self._service, version, action, wire)
+            if fault is not None and fault.answers:
+                return _faulty(fault, request, entry, version)
             return web.json_response({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
         except ApiError as error:
             entry.update({"status": error.status, "code": error.code})

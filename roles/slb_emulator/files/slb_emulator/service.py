@@ -16,6 +16,7 @@ from typing import Any
 from . import dataplane
 from .cloud import Cloud
 from .config import Config
+from .faults import Faults
 from .forwarding import Desired, desired, targets
 from .health import Checker
 from .inventory import Inventory
@@ -58,6 +59,7 @@ class Service:
         self.switches.set(self.store.state.switches)
         self.verifier = Verifier(config.access_keys)
         self.requests = RequestLog()
+        self.faults = Faults()
         self.plane = dataplane.create(config)
         self.checker = Checker(self._open_socket if self.plane.checks else None, self.store.state.health, self._judged)
         lifecycle = Lifecycle(self.switches, clock)
@@ -167,6 +169,7 @@ class Service:
         self.store.reset()
         self.checker.use(self.store.state.health)
         self.requests.clear()
+        self.faults.set([])
         self.changed()
 
     async def _open_socket(self, vpc: str) -> socket.socket:
