@@ -36,6 +36,16 @@ options:
     description:
       - Only the backends of the listener on this port.
     type: int
+  wait_for:
+    description:
+      - Wait until so many backends of every listener are well, V(all), V(any), or a number. Fails in one sentence that names
+        who is not well, and since when, if that does not come to be within O(wait_timeout).
+    type: str
+  wait_timeout:
+    description:
+      - Seconds to wait.
+    type: float
+    default: 60.0
 seealso:
   - module: clusterfront.ha.slb_listener_info
 """
@@ -46,6 +56,13 @@ EXAMPLES = r"""
     region: cn-hangzhou
     load_balancer: prod-api
   register: health
+
+- name: Wait until the front end is whole again
+  clusterfront.ha.slb_health_info:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    wait_for: all
+    wait_timeout: 30
 """
 
 RETURN = r"""
@@ -86,15 +103,21 @@ def read(client: Client, params: dict) -> dict:
     instance, dummy = load_balancer.choose(document, load_balancer.fetch(client, document.load_balancer))
     if instance is None or instance.id is None:
         return {"load_balancer": None, "backends": []}
-    return {
-        "load_balancer": view.load_balancer(instance),
-        "backends": health.fetch(client, instance.id, params["port"]),
-    }
+    if params["wait_for"] is None:
+        backends = health.fetch(client, instance.id, params["port"])
+    else:
+        backends = health.wait(client, instance.id, params["port"], params["wait_for"], params["wait_timeout"])
+    return {"load_balancer": view.load_balancer(instance), "backends": backends}
 
 
 def main() -> None:
-    spec = argument_spec({"load_balancer": {"type": "str", "required": True}, "port": {"type": "int"}})
-    inform(AnsibleModule(argument_spec=spec, supports_check_mode=True), read)
+    spec = {
+        "load_balancer": {"type": "str", "required": True},
+        "port": {"type": "int"},
+        "wait_for": {"type": "str"},
+        "wait_timeout": {"type": "float", "default": 60.0},
+    }
+    inform(AnsibleModule(argument_spec=argument_spec(spec), supports_check_mode=True), read)
 
 
 if __name__ == "__main__":

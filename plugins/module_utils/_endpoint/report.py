@@ -69,7 +69,10 @@ def _unreached(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
     names = tuple(node["name"] for node in nodes if not node["probes"])
     if names:
         yield Finding(
-            "node_unreached", PROBLEM, f"Ansible could not reach {', '.join(names)}; what that node meets is not known.", names
+            "node_unreached",
+            PROBLEM,
+            f"Ansible could not reach {', '.join(names)}; what that node meets is not known.",
+            names,
         )
 
 

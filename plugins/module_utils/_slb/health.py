@@ -9,6 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from .client import Client
+from .errors import DocumentError, TimedOut, quoted
+
+NORMAL = "normal"
+ALL, ANY = "all", "any"
+PAUSE = 1.0
 
 
 def fetch(client: Client, load_balancer_id: str, port: int | None = None) -> list[dict[str, t.Any]]:
@@ -26,3 +31,66 @@ def fetch(client: Client, load_balancer_id: str, port: int | None = None) -> lis
         for entry in answer["BackendServers"]["BackendServer"]
     ]
     return sorted(found, key=lambda entry: (entry["port"], entry["server_id"], entry["backend_port"]))
+
+
+def wanted_number(wait_for: str) -> int | None:
+    """How many backends of a listener have to be well; None for all of them.
+
+    Raises DocumentError for what is neither all, nor any, nor a number of 1 or more.
+    """
+    if wait_for == ALL:
+        return None
+    if wait_for == ANY:
+        return 1
+    if not wait_for.isdecimal() or int(wait_for) < 1:
+        raise DocumentError(f"wait_for is '{wait_for}'; 'all', 'any' or a number of 1 or more are possible")
+    return int(wait_for)
+
+
+def lacking(backends: t.Sequence[dict[str, t.Any]], wanted: int | None) -> list[str]:
+    """One phrase for each listener that has fewer well backends than wanted."""
+    found = []
+    for listener in sorted({(entry["protocol"] or "", entry["port"]) for entry in backends}):
+        mine = [entry for entry in backends if (entry["protocol"] or "", entry["port"]) == listener]
+        well = sum(entry["status"] == NORMAL for entry in mine)
+        if well < (len(mine) if wanted is None else wanted):
+            what = "all" if wanted is None else str(wanted)
+            found.append(
+                f"listener {'/'.join(filter(None, map(str, listener)))} has {well} of {len(mine)} backends well where {what} are wanted"
+            )
+    return found
+
+
+def wait(
+    client: Client, load_balancer_id: str, port: int | None, wait_for: str, timeout: float
+) -> list[dict[str, t.Any]]:
+    """Read the health until enough backends are well.
+
+    Raises TimedOut after timeout seconds; its sentence names who is not well, and for how long that was seen.
+    """
+    wanted = wanted_number(wait_for)
+    begin = client.clock()
+    since: dict[tuple[t.Any, ...], float] = {}
+    while True:
+        backends = fetch(client, load_balancer_id, port)
+        now = client.clock()
+        sick = {_name(entry): entry for entry in backends if entry["status"] != NORMAL}
+        since = {name: since.get(name, now) for name in sick}
+        missing = lacking(backends, wanted) if backends else ["there is no backend yet"]
+        if not missing:
+            return backends
+        if now + PAUSE > begin + timeout:
+            names = [
+                f"{_label(entry)} ({entry['status']} for {now - since[name]:.0f} s)" for name, entry in sick.items()
+            ]
+            told = f"; not well: {quoted(names)}" if names else ""
+            raise TimedOut(f"after {timeout:g} seconds {quoted(missing)}{told}")
+        client.sleep(PAUSE)
+
+
+def _name(entry: t.Mapping[str, t.Any]) -> tuple[t.Any, ...]:
+    return entry["protocol"], entry["port"], entry["server_id"], entry["backend_port"]
+
+
+def _label(entry: t.Mapping[str, t.Any]) -> str:
+    return f"{entry['private_ip'] or entry['server_id']}:{entry['backend_port']}"

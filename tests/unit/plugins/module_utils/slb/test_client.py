@@ -632,6 +632,64 @@ def test_which_instances_are_used(client, cloud):
     assert listener.used_instances(client, ["lb-1", "lb-2"]) == {"lb-2"}
 
 
+def backend(status, address="192.0.2.21", port=80):
+    return {
+        "Protocol": "tcp", "ListenerPort": port, "ServerId": f"i-{address}", "ServerIp": address, "Port": 8080,
+        "ServerHealthStatus": status,
+    }  # fmt: skip
+
+
+def healths(*entries):
+    return {"BackendServers": {"BackendServer": list(entries)}}
+
+
+@pytest.mark.parametrize(
+    ("wait_for", "answers", "calls"),
+    [
+        ("all", [healths(), healths(backend("abnormal")), healths(backend("normal"))], 3),
+        ("any", [healths(backend("normal"), backend("abnormal", "192.0.2.22"))], 1),
+        ("1", [healths(backend("normal"), backend("abnormal", "192.0.2.22"))], 1),
+        # each listener for itself
+        (
+            "any",
+            [
+                healths(backend("normal"), backend("abnormal", port=81)),
+                healths(backend("normal"), backend("normal", port=81)),
+            ],
+            2,
+        ),
+    ],
+)
+def test_waiting_for_health(client, cloud, wait_for, answers, calls):
+    cloud.answers_with(*answers)
+    assert health.wait(client, "lb-1", None, wait_for, 30)
+    assert len(cloud.asked) == calls
+
+
+def test_a_wait_in_vain_names_who_is_not_well(client, cloud):
+    cloud.answers_with(healths(backend("normal"), backend("abnormal", "192.0.2.22")))
+    with pytest.raises(TimedOut) as caught:
+        health.wait(client, "lb-1", None, "2", 10)
+    assert str(caught.value) == (
+        "after 10 seconds listener tcp/80 has 1 of 2 backends well where 2 are wanted; not well: 192.0.2.22:8080 (abnormal for 10 s)"
+    )
+
+
+def test_a_wait_for_backends_that_never_come(client, cloud):
+    cloud.answers_with(healths())
+    with pytest.raises(TimedOut, match="after 3 seconds there is no backend yet$"):
+        health.wait(client, "lb-1", None, "all", 3)
+
+
+@pytest.mark.parametrize("value", ["none", "0", "-1", "1.5", ""])
+def test_what_cannot_be_waited_for(client, cloud, value):
+    with pytest.raises(
+        DocumentError, match=f"wait_for is '{value}'; 'all', 'any' or a number of 1 or more are possible"
+    ):
+        health.wait(client, "lb-1", None, value, 3)
+    assert not cloud.asked
+
+
 def test_health(client, cloud):
     def told(port, server, status):
         return {
