@@ -68,6 +68,19 @@ SERVER_GROUP: Spec = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
+MODIFICATION_PROTECTION: Spec = {"enabled": {"type": "bool"}, "reason": {"type": "str"}}
+
+SPECS = [
+    "slb.s1.small",
+    "slb.s2.small",
+    "slb.s2.medium",
+    "slb.s3.small",
+    "slb.s3.medium",
+    "slb.s3.large",
+    "slb.s4.large",
+    "slb.lcu.elastic",
+]
+
 LOAD_BALANCER: Spec = {
     "id": {"type": "str"},
     "name": {"type": "str"},
@@ -75,14 +88,19 @@ LOAD_BALANCER: Spec = {
     "vpc_id": {"type": "str"},
     "vswitch_id": {"type": "str"},
     "address": {"type": "str"},
+    "address_ip_version": {"type": "str", "choices": ["ipv4", "ipv6"]},
     "master_zone_id": {"type": "str"},
     "slave_zone_id": {"type": "str"},
     "resource_group_id": {"type": "str"},
     "bandwidth": {"type": "int"},
     "internet_charge_type": {"type": "str", "choices": ["paybytraffic", "paybybandwidth"]},
     "instance_charge_type": {"type": "str", "choices": ["PayByCLCU", "PayBySpec"]},
+    "spec": {"type": "str", "choices": SPECS},
     "delete_protection": {"type": "bool"},
+    "modification_protection": {"type": "dict", "options": MODIFICATION_PROTECTION},
+    "enabled": {"type": "bool"},
     "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": False},
 }
 
 FRONT_END: Spec = {

@@ -46,6 +46,7 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
             name: take(wanted, outcome.after),
             "steps": [step.to_result() for step in outcome.plan.steps],
             "kept": list(outcome.plan.kept),
+            "later": list(outcome.plan.warnings),
             "api_calls": {"reads": outcome.reads, "writes": outcome.writes},
             "diff": {
                 "before": view.difference(wanted, outcome.before),
@@ -71,8 +72,8 @@ def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]])
         module.fail_json(msg=sentence(error), error=error.to_result())
     except SlbError as error:
         module.fail_json(msg=f"{error}.")
-    for kept in result.get("kept", ()):
-        module.warn(f"{kept}.")
+    for words in (*result.get("kept", ()), *result.pop("later", ())):
+        module.warn(f"{words}.")
     module.exit_json(**result)
 
 
@@ -88,6 +89,8 @@ ADVICE = {
     "InvalidAccessKeyId.NotFound": "the access key's id is not known; check access_key_id or ALIBABA_CLOUD_ACCESS_KEY_ID",
     "InvalidAccessKeyId.Inactive": "the access key is switched off; switch it on or take another one",
     "InvalidTimeStamp.Expired": "the clock of this machine is off by more than 15 minutes; set it",
+    "ActionNotAllowed": "the instance is locked; after a change of internet_charge_type it is until midnight, else see to the"
+    " account's bills, and run this again then",
     "Forbidden.RAM": "the access key may not do this; give its RAM user or role a policy that allows it",
 }
 

@@ -68,6 +68,14 @@ options:
         description:
         - A fixed private address inside the vSwitch. Chosen by the cloud where nothing is said; cannot change.
         type: str
+      address_ip_version:
+        description:
+        - Whether the address is an IPv4 or an IPv6 one. V(ipv4) for a new instance where nothing is said; cannot
+          change.
+        type: str
+        choices:
+        - ipv4
+        - ipv6
       master_zone_id:
         description:
         - The primary zone; cannot change.
@@ -78,34 +86,78 @@ options:
         type: str
       resource_group_id:
         description:
-        - The resource group that the instance is made in.
+        - The resource group that the instance is in. A change moves it.
         type: str
       bandwidth:
         description:
-        - Mbit/s of an internet instance that is paid by bandwidth.
+        - Mbit/s of an internet instance that is paid by bandwidth, V(1) to V(5120). No other instance has one.
         type: int
       internet_charge_type:
         description:
-        - How an internet instance's traffic is paid. A change takes effect the next day.
+        - How an internet instance's traffic is paid. V(paybybandwidth) needs O(load_balancer.bandwidth) and an
+          O(load_balancer.instance_charge_type) of V(PayBySpec).
+        - A change takes effect at 00:00 of the next day. Until then the cloud locks the instance and refuses other
+          changes of it, so the change is made last and told as a warning.
         type: str
         choices:
         - paybytraffic
         - paybybandwidth
       instance_charge_type:
         description:
-        - How the instance is paid. A new one is V(PayByCLCU), for nothing else is sold any more.
+        - How the instance is paid. A new one is V(PayByCLCU), for hardly anything else is sold any more.
+        - V(PayBySpec) can become V(PayByCLCU), which sets the traffic to V(paybytraffic). There is no way back.
         type: str
         choices:
         - PayByCLCU
         - PayBySpec
+      spec:
+        description:
+        - The size of an instance that is paid by it; O(load_balancer.instance_charge_type) is V(PayBySpec) then.
+          Needed to make such an instance.
+        - V(slb.lcu.elastic) is what any other instance has.
+        type: str
+        choices:
+        - slb.s1.small
+        - slb.s2.small
+        - slb.s2.medium
+        - slb.s3.small
+        - slb.s3.medium
+        - slb.s3.large
+        - slb.s4.large
+        - slb.lcu.elastic
       delete_protection:
         description:
         - Whether the instance is protected from being deleted.
         type: bool
+      modification_protection:
+        description:
+        - Whether the console refuses to change the instance. Calls of the API, and so this module, are never refused.
+        type: dict
+        suboptions:
+          enabled:
+            description:
+            - Whether the instance is protected.
+            type: bool
+          reason:
+            description:
+            - Why, as the console shows it. 1 to 80 letters, digits, V(-), V(/), V(.) or V(_), the first a letter.
+            type: str
+      enabled:
+        description:
+        - Whether the instance works. A stopped one keeps its address and all settings and forwards nothing.
+        - Where nothing is said, it is left as it is; a new one works.
+        type: bool
       tags:
         description:
-        - Tags to set. Others stay.
+        - Tags to set. Others stay, unless O(load_balancer.purge_tags) is true.
         type: dict
+      purge_tags:
+        description:
+        - Whether tags that are not in O(load_balancer.tags) are removed. Those whose keys begin with V(acs:),
+          V(aliyun) or V(clusterfront:) always stay.
+        - Means nothing where O(load_balancer.tags) is not given.
+        type: bool
+        default: false
   server_groups:
     description:
     - vServer groups of the instance. Groups that are not listed stay as they are.
@@ -357,18 +409,23 @@ front_end:
       vpc_id: vpc-example
       vswitch_id: vsw-example
       address: 192.0.2.100
+      address_ip_version: ipv4
       master_zone_id: cn-hangzhou-i
       slave_zone_id: cn-hangzhou-j
       resource_group_id: rg-example
       bandwidth: null
       internet_charge_type: null
       instance_charge_type: PayByCLCU
+      spec: slb.lcu.elastic
       delete_protection: false
+      modification_protection:
+        enabled: false
+        reason: null
+      enabled: true
       tags: {}
       owner: prod-api
       status: active
       region: cn-hangzhou
-      spec: slb.lcu.elastic
     server_groups:
     - id: rsp-example
       name: haproxy

@@ -54,6 +54,13 @@ options:
     description:
     - A fixed private address inside the vSwitch. Chosen by the cloud where nothing is said; cannot change.
     type: str
+  address_ip_version:
+    description:
+    - Whether the address is an IPv4 or an IPv6 one. V(ipv4) for a new instance where nothing is said; cannot change.
+    type: str
+    choices:
+    - ipv4
+    - ipv6
   master_zone_id:
     description:
     - The primary zone; cannot change.
@@ -64,34 +71,78 @@ options:
     type: str
   resource_group_id:
     description:
-    - The resource group that the instance is made in.
+    - The resource group that the instance is in. A change moves it.
     type: str
   bandwidth:
     description:
-    - Mbit/s of an internet instance that is paid by bandwidth.
+    - Mbit/s of an internet instance that is paid by bandwidth, V(1) to V(5120). No other instance has one.
     type: int
   internet_charge_type:
     description:
-    - How an internet instance's traffic is paid. A change takes effect the next day.
+    - How an internet instance's traffic is paid. V(paybybandwidth) needs O(bandwidth) and an O(instance_charge_type)
+      of V(PayBySpec).
+    - A change takes effect at 00:00 of the next day. Until then the cloud locks the instance and refuses other
+      changes of it, so the change is made last and told as a warning.
     type: str
     choices:
     - paybytraffic
     - paybybandwidth
   instance_charge_type:
     description:
-    - How the instance is paid. A new one is V(PayByCLCU), for nothing else is sold any more.
+    - How the instance is paid. A new one is V(PayByCLCU), for hardly anything else is sold any more.
+    - V(PayBySpec) can become V(PayByCLCU), which sets the traffic to V(paybytraffic). There is no way back.
     type: str
     choices:
     - PayByCLCU
     - PayBySpec
+  spec:
+    description:
+    - The size of an instance that is paid by it; O(instance_charge_type) is V(PayBySpec) then. Needed to make such an
+      instance.
+    - V(slb.lcu.elastic) is what any other instance has.
+    type: str
+    choices:
+    - slb.s1.small
+    - slb.s2.small
+    - slb.s2.medium
+    - slb.s3.small
+    - slb.s3.medium
+    - slb.s3.large
+    - slb.s4.large
+    - slb.lcu.elastic
   delete_protection:
     description:
     - Whether the instance is protected from being deleted.
     type: bool
+  modification_protection:
+    description:
+    - Whether the console refuses to change the instance. Calls of the API, and so this module, are never refused.
+    type: dict
+    suboptions:
+      enabled:
+        description:
+        - Whether the instance is protected.
+        type: bool
+      reason:
+        description:
+        - Why, as the console shows it. 1 to 80 letters, digits, V(-), V(/), V(.) or V(_), the first a letter.
+        type: str
+  enabled:
+    description:
+    - Whether the instance works. A stopped one keeps its address and all settings and forwards nothing.
+    - Where nothing is said, it is left as it is; a new one works.
+    type: bool
   tags:
     description:
-    - Tags to set. Others stay.
+    - Tags to set. Others stay, unless O(purge_tags) is true.
     type: dict
+  purge_tags:
+    description:
+    - Whether tags that are not in O(tags) are removed. Those whose keys begin with V(acs:), V(aliyun) or
+      V(clusterfront:) always stay.
+    - Means nothing where O(tags) is not given.
+    type: bool
+    default: false
   owner:
     description:
     - The owner's mark. The instance's name where nothing is said.
@@ -120,6 +171,37 @@ EXAMPLES = r"""
     vswitch_id: vsw-example
     delete_protection: true
 
+- name: Guard it against clicks, move it to another resource group, and let it have these tags and no others
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    name: prod-api
+    resource_group_id: rg-example
+    modification_protection:
+      enabled: true
+      reason: managed-by-ansible
+    tags:
+      team: platform
+    purge_tags: true
+
+- name: Give it another name
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    id: lb-example
+    name: prod-apiserver
+    owner: prod-api
+
+- name: Let nothing through for a while
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    name: prod-api
+    enabled: false
+
+- name: Pay an old instance by use instead of by size; there is no way back
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    name: prod-old
+    instance_charge_type: PayByCLCU
+
 - name: Remove it again
   clusterfront.ha.slb_instance:
     region: cn-hangzhou
@@ -140,18 +222,23 @@ load_balancer:
     vpc_id: vpc-example
     vswitch_id: vsw-example
     address: 192.0.2.100
+    address_ip_version: ipv4
     master_zone_id: cn-hangzhou-i
     slave_zone_id: cn-hangzhou-j
     resource_group_id: rg-example
     bandwidth: null
     internet_charge_type: null
     instance_charge_type: PayByCLCU
+    spec: slb.lcu.elastic
     delete_protection: false
+    modification_protection:
+      enabled: false
+      reason: null
+    enabled: true
     tags: {}
     owner: prod-api
     status: active
     region: cn-hangzhou
-    spec: slb.lcu.elastic
 steps:
   description:
   - 'The calls that the plan is made of, in their order. In check mode: the calls that a run would make.'

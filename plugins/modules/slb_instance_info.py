@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
 - clusterfront.ha contributors (@clusterfront)
 description:
-- Lists SLB instances of a region.
+- Lists SLB instances of a region. Several filters are all to be met.
 extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
@@ -35,6 +35,25 @@ options:
     description:
     - Only instances of exactly this name.
     type: str
+  tags:
+    description:
+    - Only instances that have all these tags. The key V(clusterfront:owner) finds those of an owner.
+    type: dict
+  vpc_id:
+    description:
+    - Only instances of this VPC.
+    type: str
+  address_type:
+    description:
+    - Only private (V(intranet)) or only public (V(internet)) ones.
+    type: str
+    choices:
+    - intranet
+    - internet
+  address:
+    description:
+    - Only the instance of this address.
+    type: str
 seealso:
 - module: clusterfront.ha.slb_instance
 """
@@ -45,6 +64,14 @@ EXAMPLES = r"""
     region: cn-hangzhou
     name: prod-api
   register: found
+
+- name: All private load balancers of one team in a VPC
+  clusterfront.ha.slb_instance_info:
+    region: cn-hangzhou
+    vpc_id: vpc-example
+    address_type: intranet
+    tags:
+      team: platform
 """
 
 RETURN = r"""
@@ -61,18 +88,23 @@ load_balancers:
     vpc_id: vpc-example
     vswitch_id: vsw-example
     address: 192.0.2.100
+    address_ip_version: ipv4
     master_zone_id: cn-hangzhou-i
     slave_zone_id: cn-hangzhou-j
     resource_group_id: rg-example
     bandwidth: null
     internet_charge_type: null
     instance_charge_type: PayByCLCU
+    spec: slb.lcu.elastic
     delete_protection: false
+    modification_protection:
+      enabled: false
+      reason: null
+    enabled: true
     tags: {}
     owner: prod-api
     status: active
     region: cn-hangzhou
-    spec: slb.lcu.elastic
 error:
   description:
   - The API's error.
@@ -87,17 +119,19 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import LoadBalancer
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import load_balancer as wanted
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer
 
-ARGUMENT_SPEC = argument_spec({"id": {"type": "str"}, "name": {"type": "str"}})
+FILTERS = ("id", "name", "tags", "vpc_id", "address_type", "address")
+ARGUMENT_SPEC = argument_spec({option: _argspec.LOAD_BALANCER[option] for option in FILTERS})
 
 
 def read(client: Client, params: dict) -> dict:
-    found = load_balancer.fetch(client, LoadBalancer(id=params["id"], name=params["name"]))
+    found = load_balancer.search(client, wanted({option: params[option] for option in FILTERS}))
     return {"load_balancers": [view.load_balancer(entry) for entry in found]}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from emulator_harness import MACHINES, Emulator, Slb, inventory
+from emulator_harness import MACHINES, PACKAGE, Emulator, Slb, inventory
 
 NEW = {"VSwitchId": "vsw-ut-lab", "InstanceChargeType": "PayByCLCU"}
 CHECK = {"healthCheckInterval": 5, "HealthCheckType": "http", "HealthCheckURI": "/readyz"}
@@ -126,6 +126,84 @@ def test_instance_settings_and_end(slb: Slb, lb: str) -> None:
     slb("SetLoadBalancerDeleteProtection", DeleteProtection="off", **one)
     slb("DeleteLoadBalancer", **one)
     assert slb.code("DescribeLoadBalancerAttribute", **one) == ("InvalidLoadBalancerId.NotFound", 404)
+
+
+def test_protection_without_a_reason_forgets_the_old_one(slb: Slb, lb: str) -> None:
+    one = {"LoadBalancerId": lb}
+    for reason, seen in (({"ModificationProtectionReason": "why"}, "why"), ({}, "")):
+        slb("SetLoadBalancerModificationProtection", ModificationProtectionStatus="ConsoleProtection", **one, **reason)
+        assert slb("DescribeLoadBalancerAttribute", **one)["ModificationProtectionReason"] == seen
+    off = {"ModificationProtectionStatus": "NonProtection", "ModificationProtectionReason": "why"}
+    assert slb.code("SetLoadBalancerModificationProtection", **one, **off) == ("InvalidParameter", 400)
+
+
+def test_an_instance_moves_to_another_resource_group(slb: Slb, lb: str) -> None:
+    move = {"ResourceType": "loadbalancer", "ResourceId": lb, "NewResourceGroupId": "rg-other"}
+    slb("MoveResourceGroup", **move)
+    assert slb("DescribeLoadBalancerAttribute", LoadBalancerId=lb)["ResourceGroupId"] == "rg-other"
+    found = slb("DescribeLoadBalancers", ResourceGroupId="rg-other", PageNumber=1, PageSize=10)
+    assert found["TotalCount"] == 1
+    for wrong, code in (
+        ({"ResourceType": "instance"}, ("InvalidParameter", 400)),
+        ({"NewResourceGroupId": "other"}, ("InvalidParameter", 400)),
+        ({"NewResourceGroupId": ""}, ("MissingNewResourceGroupId", 400)),
+        ({"ResourceId": "lb-none"}, ("InvalidLoadBalancerId.NotFound", 404)),
+    ):
+        assert slb.code("MoveResourceGroup", **{**move, **wrong}) == code
+
+
+def test_an_ipv6_instance_is_known_to_the_api(slb: Slb) -> None:
+    one, two = (slb("CreateLoadBalancer", **NEW, AddressIPVersion="ipv6") for dummy in range(2))
+    assert (one["AddressIPVersion"], one["Address"].startswith("2001:db8::")) == ("ipv6", True)
+    assert one["Address"] != two["Address"]
+    found = slb("DescribeLoadBalancers", AddressIPVersion="ipv6", PageNumber=1, PageSize=10)
+    assert found["TotalCount"] == 2
+    wrong = {**NEW, "AddressIPVersion": "ipv6", "Address": "192.0.2.140"}
+    assert slb.code("CreateLoadBalancer", **wrong) == ("UnsupportedParameter", 400)
+
+
+def test_a_charge_type_that_changes_the_next_day_locks_the_instance(emulator: Emulator, slb: Slb) -> None:
+    emulator.control("PUT", "switches", {"charge_type_change": "next_day"})
+    made = slb(
+        "CreateLoadBalancer",
+        InstanceChargeType="PayBySpec",
+        LoadBalancerSpec="slb.s1.small",
+        InternetChargeType="paybybandwidth",
+        Bandwidth=7,
+    )
+    one = {"LoadBalancerId": made["LoadBalancerId"]}
+    slb("ModifyLoadBalancerInternetSpec", InternetChargeType="paybybandwidth", Bandwidth=9, **one)
+    slb("ModifyLoadBalancerInternetSpec", InternetChargeType="paybytraffic", **one)
+    seen = slb("DescribeLoadBalancerAttribute", **one)
+    assert (seen["InternetChargeType"], seen["Bandwidth"]) == ("paybybandwidth", 9)
+    for action, parameters in (
+        ("ModifyLoadBalancerInternetSpec", {"Bandwidth": 8}),
+        ("SetLoadBalancerName", {"LoadBalancerName": "other"}),
+        ("DeleteLoadBalancer", {}),
+    ):
+        assert slb.code(action, **one, **parameters) == ("ActionNotAllowed", 400)
+
+
+def test_midnight_ends_the_lock() -> None:
+    import sys
+
+    sys.path.insert(0, str(PACKAGE))
+    try:
+        from slb_emulator.lifecycle import Lifecycle
+        from slb_emulator.operations.load_balancers import _midnight
+        from slb_emulator.store import LoadBalancer
+        from slb_emulator.switches import Switches
+    finally:
+        sys.path.remove(str(PACKAGE))
+    now = 1767258000.0  # 2026-01-01 09:00 UTC, 17:00 in China
+    assert _midnight(now) == now + 7 * 3600
+    assert _midnight(_midnight(now)) == now + 31 * 3600
+    balancer = LoadBalancer("lb-1", "r", {"Bandwidth": 1}, pending={"Bandwidth": 2}, pending_at=_midnight(now))
+    lifecycle = Lifecycle(Switches({}), lambda: now)
+    assert lifecycle.settle([balancer]) == now + 7 * 3600 and balancer.attributes["Bandwidth"] == 1
+    now += 7 * 3600
+    assert lifecycle.settle(iter([balancer])) is None
+    assert (balancer.attributes["Bandwidth"], balancer.pending) == (2, {})
 
 
 def test_deleting_takes_everything_along(slb: Slb, lb: str, group: str, listener: dict[str, Any]) -> None:

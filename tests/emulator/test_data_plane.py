@@ -284,6 +284,20 @@ def test_what_is_stopped_forwards_nothing(network: Network, client: Machine) -> 
         assert client.outcome(address) == "web-1"
 
 
+def test_an_ipv6_instance_forwards_nothing_and_disturbs_nobody(network: Network, client: Machine) -> None:
+    network.serve("web-1")
+    front = {
+        "LoadBalancerId": network.slb(
+            "CreateLoadBalancer", VSwitchId="vsw-ut-lab", InstanceChargeType="PayByCLCU", AddressIPVersion="ipv6"
+        )["LoadBalancerId"]
+    }
+    network.slb("AddBackendServers", BackendServers=json.dumps([{"ServerId": "i-ut-web-1"}]), **front)
+    network.slb("CreateLoadBalancerTCPListener", ListenerPort=80, Bandwidth=-1, BackendServerPort=8080, **front)
+    network.slb("StartLoadBalancerListener", ListenerPort=80, **front)
+    address = network.front({"web-1": 100})
+    assert client.outcome(address) == "web-1"
+
+
 def test_default_pool_and_two_listeners(network: Network, client: Machine) -> None:
     network.serve("web-1")
     network.serve("web-2", 8081)

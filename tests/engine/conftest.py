@@ -190,7 +190,7 @@ def cloud(emulator: Emulator) -> Iterator[Cloud]:
     emulator.control("DELETE", "requests")
     made = Cloud(emulator)
     yield made
-    made.switch(transition_seconds=0, set_omission="keep", name_filter="exact")
+    made.switch(transition_seconds=0, set_omission="keep", name_filter="exact", charge_type_change="at_once")
 
 
 class Wire:

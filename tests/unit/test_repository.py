@@ -205,7 +205,7 @@ def documentation(path: pathlib.Path) -> dict:
 
 
 #: Options that no object has: they say what is to be done, and leaving one out has to mean something.
-DEEDS = {"state", "purge", "allow_public", "timeout", "enabled"}
+DEEDS = {"state", "purge", "purge_tags", "allow_public", "timeout", "enabled"}
 
 
 def with_defaults(options: dict, prefix: str = "") -> dict[str, object]:

@@ -21,6 +21,11 @@ from .errors import DocumentError
 OWNER_TAG = "clusterfront:owner"
 OWNER_PREFIX = "clusterfront:"
 DESCRIPTION_LIMIT = 80
+#: Tags of these keys are the cloud's or ours: never set and never purged for a user.
+KEPT_TAGS = ("acs:", "aliyun", OWNER_PREFIX)
+TAGS_LIMIT = 20
+#: What the cloud calls the spec of an instance that is paid by use.
+LCU_SPEC = "slb.lcu.elastic"
 #: What the API takes in one Add, Remove or Set call of backends.
 BACKENDS_PER_CALL = 20
 
@@ -43,6 +48,14 @@ RANGES: dict[str, tuple[int, int]] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class ModificationProtection:
+    """Whether the console refuses to change an instance, and the reason that it shows. Calls of the API are never refused."""
+
+    enabled: bool | None = None
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class LoadBalancer:
     """An SLB instance. Identified by id, else by its name."""
 
@@ -52,14 +65,20 @@ class LoadBalancer:
     vpc_id: str | None = None
     vswitch_id: str | None = None
     address: str | None = None
+    address_ip_version: str | None = None
     master_zone_id: str | None = None
     slave_zone_id: str | None = None
     resource_group_id: str | None = None
     bandwidth: int | None = None
     internet_charge_type: str | None = None
     instance_charge_type: str | None = None
+    spec: str | None = None
     delete_protection: bool | None = None
+    modification_protection: ModificationProtection = ModificationProtection()
+    enabled: bool | None = None
     tags: t.Mapping[str, str] | None = None
+    #: What to do about tags that are not listed; no part of what the cloud has.
+    purge_tags: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +181,7 @@ def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
     """
     document = FrontEnd(
         owner=options["name"],
-        load_balancer=_given(LoadBalancer, options.get("load_balancer") or {}),
+        load_balancer=load_balancer(options.get("load_balancer") or {}),
         server_groups=tuple(server_group(group) for group in options.get("server_groups") or ()),
         listeners=tuple(listener(entry) for entry in options.get("listeners") or ()),
         state=options.get("state") or "present",
@@ -179,6 +198,19 @@ def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
 def partial(options: t.Mapping[str, t.Any]) -> FrontEnd:
     """The document of a module that manages a part of a load balancer, which has to exist already."""
     return dataclasses.replace(front_end(options), load_balancer_exists=True)
+
+
+def load_balancer(options: t.Mapping[str, t.Any]) -> LoadBalancer:
+    """An instance from its options. A tag's value is text on the cloud, whatever YAML makes of it."""
+    instance = _given(
+        LoadBalancer, {key: value for key, value in options.items() if key not in ("modification_protection", "tags")}
+    )
+    tags = options.get("tags")
+    return dataclasses.replace(
+        instance,
+        modification_protection=_given(ModificationProtection, options.get("modification_protection") or {}),
+        tags=None if tags is None else {str(key): "" if value is None else str(value) for key, value in tags.items()},
+    )
 
 
 def server_group(options: t.Mapping[str, t.Any]) -> ServerGroup:
@@ -285,6 +317,68 @@ def _check_load_balancer(desired: LoadBalancer) -> None:
             )
     if desired.address is not None:
         _check_address("load_balancer.address", desired.address)
+        version = f"ipv{ipaddress.ip_address(desired.address).version}"
+        if desired.address_ip_version not in (None, version):
+            raise DocumentError(
+                f"load_balancer.address is '{desired.address}' while load_balancer.address_ip_version is"
+                f" '{desired.address_ip_version}'; the two have to fit"
+            )
+    if desired.bandwidth is not None and not 1 <= desired.bandwidth <= 5120:
+        raise DocumentError(f"load_balancer.bandwidth is {desired.bandwidth}; 1 to 5120 Mbit/s are possible")
+    _check_contradictions(desired)
+    _check_protection(desired.modification_protection)
+    _check_tags(desired.tags or {})
+
+
+#: (option, value; None is any) and what does not go with it, and why. The first column is the more general choice.
+CONTRADICTIONS: tuple[tuple[str, str, str, t.Any, str], ...] = (
+    ("address_type", "intranet", "bandwidth", None, "only an internet instance has a bandwidth of its own"),
+    ("address_type", "intranet", "internet_charge_type", None, "only an internet instance is paid by its traffic"),
+    ("instance_charge_type", "PayByCLCU", "internet_charge_type", "paybybandwidth", "it takes 'paybytraffic' only"),
+    ("instance_charge_type", "PayByCLCU", "bandwidth", None, "only an instance that is paid by bandwidth has one"),
+    ("internet_charge_type", "paybytraffic", "bandwidth", None, "only 'paybybandwidth' takes one"),
+)
+
+
+def _check_contradictions(desired: LoadBalancer) -> None:
+    for option, value, other, wrong, why in CONTRADICTIONS:
+        has = getattr(desired, other)
+        if getattr(desired, option) == value and has is not None and wrong in (None, has):
+            raise DocumentError(
+                f"load_balancer.{option} is '{value}' while load_balancer.{other} is '{has}'; {why}, so leave one out"
+            )
+    if desired.spec is not None and desired.instance_charge_type is not None:
+        if (desired.instance_charge_type == "PayByCLCU") != (desired.spec == LCU_SPEC):
+            raise DocumentError(
+                f"load_balancer.instance_charge_type is '{desired.instance_charge_type}' while load_balancer.spec is"
+                f" '{desired.spec}'; PayByCLCU has no spec but '{LCU_SPEC}', and PayBySpec has any other"
+            )
+
+
+def _check_protection(desired: ModificationProtection) -> None:
+    where = "load_balancer.modification_protection"
+    if desired.reason is None:
+        return
+    if desired.enabled is False:
+        raise DocumentError(
+            f"{where}.reason is '{desired.reason}' while {where}.enabled is false; leave the reason out"
+        )
+    if not NAME.fullmatch(desired.reason):
+        raise DocumentError(
+            f"{where}.reason is '{desired.reason}', but it has to begin with a letter or a Chinese character and have"
+            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
+        )
+
+
+def _check_tags(tags: t.Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        where = f"load_balancer.tags[{key}]"
+        if not 1 <= len(key) <= 64:
+            raise DocumentError(f"{where} has a key of {len(key)} characters; 1 to 64 are possible")
+        if len(value) > 128:
+            raise DocumentError(f"{where} has a value of {len(value)} characters; at most 128 are possible")
+        if any(word in text for word in ("http://", "https://") for text in (key, value)):
+            raise DocumentError(f"{where} has 'http://' or 'https://' in it, which the cloud does not take in tags")
 
 
 def _check_address(option: str, value: str) -> None:

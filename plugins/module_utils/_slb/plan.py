@@ -88,6 +88,10 @@ class Step:
     yields: str | None = None
     #: The waiter whose state has to be reached before the next step.
     wait: str | None = None
+    #: Nothing of the instance can be changed after it: it comes at the end of the plan.
+    last: bool = False
+    #: A sentence where the cloud accepts the call now and shows its effect much later.
+    later: str | None = None
 
     def to_result(self) -> dict[str, str]:
         return {"object": self.symbol, "verb": self.verb, "operation": self.operation, "reason": self.reason}
@@ -105,6 +109,10 @@ class Plan:
     @property
     def changed(self) -> bool:
         return bool(self.steps)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(step.later for step in self.steps if step.later)
 
 
 def build(document: FrontEnd, current: CloudState) -> Plan:
@@ -125,9 +133,11 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
     changes = [step for step in listener_steps if step.verb != "delete"]
     group_removals = [step for step in group_steps if step.verb == "delete"]
     group_changes = [step for step in group_steps if step.verb != "delete"]
+    first = [step for step in instance_steps if not step.last]
+    last = [step for step in instance_steps if step.last]
     # A listener needs its group when it is made, and a group can only go when no listener needs it.
     return Plan(
-        steps=(*instance_steps, *removals, *group_changes, *changes, *group_removals),
+        steps=(*first, *removals, *group_changes, *changes, *group_removals, *last),
         predicted=dataclasses.replace(
             current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners
         ),

@@ -118,9 +118,10 @@ def _default_pool(client: Client, load_balancer_id: str) -> tuple[str, ...]:
 
 def _apply_until_done(client: Client, document: FrontEnd, plan: Plan, token: str, servers: tuple[Server, ...]) -> None:
     """Apply a plan; where the cloud changed meanwhile, or a call got no answer, look again and plan anew."""
+    lost = None
     for last in (False,) * (ROUNDS - 1) + (True,):
         try:
-            _apply(client, document, plan, token)
+            _apply(client, document, plan, token, lost)
             return
         except Overtaken:
             if last:
@@ -128,19 +129,21 @@ def _apply_until_done(client: Client, document: FrontEnd, plan: Plan, token: str
         except ApiError as error:
             if last or error.verdict not in (Verdict.UNKNOWN, Verdict.STALE):
                 raise
+            lost = error.operation
         client.sleep(SETTLE_PAUSE)
         plan = build(document, fetch(client, document, servers))
 
 
-def _apply(client: Client, document: FrontEnd, plan: Plan, token: str) -> None:
+def _apply(client: Client, document: FrontEnd, plan: Plan, token: str, lost: str | None) -> None:
     known = _known_ids(plan)
     for step in plan.steps:
         parameters = {name: _resolved(value, known, token) for name, value in step.parameters.items()}
         try:
             answer = client.slb(step.operation, parameters)
         except ApiError as error:
-            # what was to go is gone
-            if not (step.verb == "delete" and error.verdict is Verdict.ABSENT):
+            # what was to go is gone; what locks the instance did so when its answer was lost
+            gone = step.verb == "delete" and error.verdict is Verdict.ABSENT
+            if not gone and not (step.later and step.operation == lost and error.code == "ActionNotAllowed"):
                 raise
             answer = {}
         if step.yields:
@@ -182,9 +185,11 @@ def _settled(client: Client, document: FrontEnd, servers: tuple[Server, ...]) ->
     deadline = client.clock() + SETTLE_TIMEOUT
     while True:
         state = fetch(client, document, servers)
-        left = build(document, state).steps
+        again = build(document, state)
+        left = [step for step in again.steps if not step.later]
         if not left:
-            return state
+            # what takes effect later is shown as check mode foresees it
+            return again.predicted if again.steps else state
         if client.clock() > deadline:
             raise NotSettled(
                 f"the cloud accepted every call, but {SETTLE_TIMEOUT:g} seconds later it still does not show this: {left[0].reason}"

@@ -41,7 +41,7 @@ def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
         for field in dataclasses.fields(LoadBalancer)
         if getattr(document.load_balancer, field.name) is not None
     }
-    hidden = (set(COMPUTED) - given) | {"id", "status", "region", "spec"}
+    hidden = (set(COMPUTED) - given) | {"id", "status", "region"}
     shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
     for group in shown["server_groups"]:
         del group["id"]
@@ -60,13 +60,14 @@ def _listed(document: FrontEnd, entry: Observed[Listener]) -> bool:
 
 def load_balancer(instance: Observed[LoadBalancer]) -> dict[str, t.Any]:
     """An instance as a result."""
+    config = dataclasses.asdict(instance.config)
+    del config["purge_tags"]
     return {
-        **dataclasses.asdict(instance.config),
+        **config,
         "id": instance.id,
         "owner": instance.owner,
         "status": instance.status,
         "region": instance.facts.get("region"),
-        "spec": instance.facts.get("spec"),
     }
 
 

@@ -10,21 +10,22 @@ import dataclasses
 import typing as t
 
 from ..client import Client
-from ..document import OWNER_TAG, FrontEnd, LoadBalancer, differences, merged
+from ..document import (
+    KEPT_TAGS,
+    LCU_SPEC,
+    OWNER_TAG,
+    TAGS_LIMIT,
+    FrontEnd,
+    LoadBalancer,
+    ModificationProtection,
+    differences,
+    merged,
+)
 from ..errors import DocumentError, Immutable, LookupFailed, quoted
 from ..plan import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
 
 #: Fixed when the instance is made. Replacing it would change the address, so nothing ever does that by itself.
-IMMUTABLE = (
-    "address_type",
-    "vpc_id",
-    "vswitch_id",
-    "address",
-    "master_zone_id",
-    "slave_zone_id",
-    "resource_group_id",
-    "instance_charge_type",
-)
+IMMUTABLE = ("address_type", "vpc_id", "vswitch_id", "address", "address_ip_version", "master_zone_id", "slave_zone_id")
 #: Chosen by the cloud unless they are given: no part of a prediction.
 COMPUTED = (
     "id",
@@ -34,6 +35,8 @@ COMPUTED = (
     "resource_group_id",
     "bandwidth",
     "internet_charge_type",
+    "spec",
+    "enabled",
 )
 #: Nothing else is sold any more, and the API's own default is still the old one.
 CHARGE_TYPE = "PayByCLCU"
@@ -41,23 +44,47 @@ CHARGE_TYPE = "PayByCLCU"
 
 def fetch(client: Client, desired: LoadBalancer) -> list[Observed[LoadBalancer]]:
     """All instances of the id or of the exact name (of the region where neither is given), the oldest first."""
-    filters = {"LoadBalancerId": desired.id} if desired.id else {"LoadBalancerName": desired.name}
+    return search(client, LoadBalancer(id=desired.id) if desired.id else LoadBalancer(name=desired.name))
+
+
+def search(client: Client, wanted: LoadBalancer) -> list[Observed[LoadBalancer]]:
+    """All instances that are as wanted in id, name, VPC, address, its type, and tags, the oldest first."""
+    tags = wanted.tags or {}
+    filters = {
+        "LoadBalancerId": wanted.id,
+        "LoadBalancerName": wanted.name,
+        "VpcId": wanted.vpc_id,
+        "AddressType": wanted.address_type,
+        "Address": wanted.address,
+        "Tag": _tags(tags) or None,
+    }
     found = [
         observe(entry)
         for page in client.numbered_pages("DescribeLoadBalancers", filters)
         for entry in page["LoadBalancers"]["LoadBalancer"]
     ]
-    if desired.id is None and desired.name is not None:
-        # the API does not promise that the filter is exact
-        found = [entry for entry in found if entry.config.name == desired.name]
+    # the API does not promise that its filters are exact
+    plain = dataclasses.replace(wanted, tags=None)
+    found = [
+        entry
+        for entry in found
+        if not differences(plain, entry.config)
+        and tags.items() <= {**(entry.config.tags or {}), **_mark(entry)}.items()
+    ]
     return sorted(found, key=lambda entry: (entry.created, entry.id or ""))
+
+
+def _mark(entry: Observed[LoadBalancer]) -> dict[str, str]:
+    return {OWNER_TAG: entry.owner} if entry.owner is not None else {}
 
 
 def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
     """An instance as DescribeLoadBalancers tells it."""
     tags = {tag["TagKey"]: tag["TagValue"] for tag in (entry.get("Tags") or {}).get("Tag") or ()}
     owner = tags.pop(OWNER_TAG, None)
-    intranet = entry["AddressType"] == "intranet"
+    internet_charge_type = None if entry["AddressType"] == "intranet" else _charge_type(entry)
+    charge_type = entry.get("InstanceChargeType") or "PayBySpec"
+    protected = entry.get("ModificationProtectionStatus") == "ConsoleProtection"
     return Observed(
         LoadBalancer(
             id=entry["LoadBalancerId"],
@@ -66,14 +93,21 @@ def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
             vpc_id=entry.get("VpcId") or None,
             vswitch_id=entry.get("VSwitchId") or None,
             address=entry.get("Address") or None,
+            address_ip_version=entry.get("AddressIPVersion") or "ipv4",
             master_zone_id=entry.get("MasterZoneId") or None,
             slave_zone_id=entry.get("SlaveZoneId") or None,
             resource_group_id=entry.get("ResourceGroupId") or None,
-            # what the API tells of an intranet instance's bandwidth means nothing
-            bandwidth=None if intranet else int(entry.get("Bandwidth") or 0),
-            internet_charge_type=None if intranet else _charge_type(entry),
-            instance_charge_type=entry.get("InstanceChargeType") or "PayBySpec",
+            # what the API tells of the bandwidth of any other instance means nothing
+            bandwidth=int(entry.get("Bandwidth") or 0) if internet_charge_type == "paybybandwidth" else None,
+            internet_charge_type=internet_charge_type,
+            instance_charge_type=charge_type,
+            spec=LCU_SPEC if charge_type == CHARGE_TYPE else entry.get("LoadBalancerSpec") or None,
             delete_protection=entry.get("DeleteProtection") == "on",
+            modification_protection=ModificationProtection(
+                enabled=protected, reason=(entry.get("ModificationProtectionReason") or None) if protected else None
+            ),
+            # a locked instance was not stopped by anybody
+            enabled=entry.get("LoadBalancerStatus") != "inactive",
             tags=tags,
         ),
         id=entry["LoadBalancerId"],
@@ -81,11 +115,7 @@ def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
         # to the millisecond where the API tells it
         created=str(entry.get("CreateTimeStamp") or entry.get("CreateTime") or ""),
         status=entry.get("LoadBalancerStatus"),
-        facts={
-            "address": entry.get("Address"),
-            "region": entry.get("RegionId"),
-            "spec": entry.get("LoadBalancerSpec") or None,
-        },
+        facts={"address": entry.get("Address"), "region": entry.get("RegionId")},
     )
 
 
@@ -139,34 +169,123 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[
     if has is None:
         return _create(document)
     desired = document.load_balancer
+    config = _predicted(desired, has.config)
+    _check(config, desired, has.config.tags or {})
     steps: list[Step] = []
-    for option, old, new in differences(dataclasses.replace(desired, tags=None), has.config):
-        if option in IMMUTABLE:
-            raise Immutable(
-                f"load_balancer.{option} of {has.config.name} ({has.id}) is '{old}' and cannot become '{new}'; leave the option"
-                " out, or give the front end another name and load_balancer.name, which makes a new instance beside this one"
-            )
-        step = _update(has, desired, option, old, new)
+    for option, old, new in differences(dataclasses.replace(desired, tags=None, purge_tags=None), has.config):
+        step = _update(has, config, option, old, new)
         if steps and (steps[-1].operation, steps[-1].parameters) == (step.operation, step.parameters):
             # one call changes both
             step = dataclasses.replace(step, reason=f"{steps.pop().reason}; {step.reason}")
         steps.append(step)
-    wanted_tags = {
-        key: value for key, value in (desired.tags or {}).items() if (has.config.tags or {}).get(key) != value
-    }
-    if wanted_tags:
-        steps.append(
-            Step(
-                LOAD_BALANCER,
-                "tag",
-                "TagResources",
-                {"ResourceType": "instance", "ResourceId": [has.id], "Tag": _tags(wanted_tags)},
-                f"set the tags {quoted(sorted(wanted_tags))}",
-            )
-        )
+    if any(step.operation == CONVERSION for step in steps):
+        # it brings the way of paying for the traffic and the spec along
+        steps = [step for step in steps if step.operation not in (INTERNET_SPEC, INSTANCE_SPEC)]
+    # What starts the instance comes first; of what comes last, the change that locks the instance is the very last.
+    steps.sort(key=lambda step: (step.later is not None, step.operation != STATUS))
+    steps.extend(_tag_steps(has, config.tags or {}))
     steps.extend(_remove_twins(current))
-    config = dataclasses.replace(merged(desired, has.config), tags={**(has.config.tags or {}), **(desired.tags or {})})
-    return steps, dataclasses.replace(has, config=config)
+    return steps, dataclasses.replace(has, config=config, status=_status(config, has.status))
+
+
+def _status(config: LoadBalancer, status: str | None) -> str | None:
+    """What the status is after the work: a locked instance stays so."""
+    return "inactive" if config.enabled is False else "active" if status == "inactive" else status
+
+
+def _predicted(desired: LoadBalancer, has: LoadBalancer) -> LoadBalancer:
+    """What the instance is after the work: the document over what there is, and what follows from that."""
+    kept = {
+        key: value for key, value in (has.tags or {}).items() if not desired.purge_tags or key.startswith(KEPT_TAGS)
+    }
+    tags = dict(has.tags or {}) if desired.tags is None else {**kept, **desired.tags}
+    return _settled(dataclasses.replace(merged(desired, has), tags=tags, purge_tags=None), desired)
+
+
+def _settled(config: LoadBalancer, desired: LoadBalancer) -> LoadBalancer:
+    """One choice settles others: what the document does not say of those follows."""
+    internet_charge_type, bandwidth = config.internet_charge_type, config.bandwidth
+    if config.instance_charge_type == "PayByCLCU" and config.address_type == "internet":
+        internet_charge_type = desired.internet_charge_type or "paybytraffic"
+    if internet_charge_type == "paybytraffic":
+        bandwidth = desired.bandwidth
+    protection = config.modification_protection
+    return dataclasses.replace(
+        config,
+        internet_charge_type=internet_charge_type,
+        bandwidth=bandwidth,
+        spec=(desired.spec or LCU_SPEC) if config.instance_charge_type == "PayByCLCU" else config.spec,
+        modification_protection=protection if protection.enabled else dataclasses.replace(protection, reason=None),
+    )
+
+
+def _check(config: LoadBalancer, desired: LoadBalancer, tags: t.Mapping[str, str]) -> None:
+    """Refuse what the instance as a whole cannot be; config is what the work would lead to, tags are those that it has."""
+    where = f"load_balancer '{config.name}'"
+    if config.address_type == "intranet":
+        for option in ("bandwidth", "internet_charge_type"):
+            if getattr(desired, option) is not None:
+                raise DocumentError(
+                    f"load_balancer.{option} is {getattr(desired, option)}, but an intranet instance has none; leave the option out"
+                )
+    elif config.instance_charge_type == "PayByCLCU" and config.internet_charge_type != "paybytraffic":
+        raise DocumentError(
+            f"load_balancer.internet_charge_type is '{config.internet_charge_type}', but {where} is PayByCLCU, which takes"
+            " 'paybytraffic' only"
+        )
+    elif config.internet_charge_type == "paybytraffic" and desired.bandwidth is not None:
+        raise DocumentError(
+            f"load_balancer.bandwidth is {desired.bandwidth}, but {where} is paid by traffic; leave it out, or set"
+            " load_balancer.internet_charge_type to 'paybybandwidth', which only an instance of PayBySpec takes"
+        )
+    elif config.internet_charge_type == "paybybandwidth" and config.bandwidth is None:
+        raise DocumentError(
+            "load_balancer.internet_charge_type is 'paybybandwidth', which needs load_balancer.bandwidth (1 to 5120 Mbit/s)"
+        )
+    if desired.spec is not None and (config.instance_charge_type == "PayByCLCU") != (desired.spec == LCU_SPEC):
+        raise Immutable(
+            f"load_balancer.spec is '{desired.spec}', but {where} is {config.instance_charge_type}; PayByCLCU has no spec but"
+            f" '{LCU_SPEC}' and cannot become PayBySpec, so leave the spec out"
+            if config.instance_charge_type == "PayByCLCU"
+            else f"load_balancer.spec is '{desired.spec}', but {where} is PayBySpec; set load_balancer.instance_charge_type to"
+            " 'PayByCLCU', from which there is no way back"
+        )
+    if desired.modification_protection.reason is not None and not config.modification_protection.enabled:
+        raise DocumentError(
+            f"load_balancer.modification_protection.reason is '{desired.modification_protection.reason}', but the protection of"
+            f" {where} is off; set load_balancer.modification_protection.enabled to true too"
+        )
+    # an exported document may name tags of the cloud that are there already
+    reserved = [
+        key for key, value in (desired.tags or {}).items() if key.startswith(KEPT_TAGS) and tags.get(key) != value
+    ]
+    if reserved:
+        raise DocumentError(
+            f"load_balancer.tags has {quoted(reserved)}, but keys that begin with {quoted(repr(key) for key in KEPT_TAGS)} are set by"
+            " the cloud or by this collection only; take another key"
+        )
+    # the owner's mark is one
+    if desired.tags and len(config.tags or {}) + 1 > TAGS_LIMIT:
+        raise DocumentError(
+            f"load_balancer.tags would make {len(config.tags or {})} tags on {where}; {TAGS_LIMIT - 1} are possible beside the"
+            " owner's mark, so take some away (purge_tags removes those that are not listed)"
+        )
+
+
+def _tag_steps(has: Observed[LoadBalancer], wanted: t.Mapping[str, str]) -> list[Step]:
+    """Take tags away first: there is room for 20."""
+    tags = has.config.tags or {}
+    target: dict[str, t.Any] = {"ResourceType": "instance", "ResourceId": [has.id]}
+    gone = sorted(set(tags) - set(wanted))
+    new = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    steps = []
+    if gone:
+        parameters = {**target, "TagKey": gone}
+        steps.append(Step(LOAD_BALANCER, "untag", "UntagResources", parameters, f"remove the tags {quoted(gone)}"))
+    if new:
+        parameters = {**target, "Tag": _tags(new)}
+        steps.append(Step(LOAD_BALANCER, "tag", "TagResources", parameters, f"set the tags {quoted(sorted(new))}"))
+    return steps
 
 
 def _remove_twins(current: CloudState) -> list[Step]:
@@ -197,14 +316,39 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
             f"load_balancer '{desired.name}' does not exist; to create it with address_type 'intranet',"
             " load_balancer.vpc_id and load_balancer.vswitch_id are both needed"
         )
-    config = dataclasses.replace(
-        desired,
-        address_type=address_type,
-        instance_charge_type=desired.instance_charge_type or CHARGE_TYPE,
-        delete_protection=bool(desired.delete_protection),
-        tags=dict(desired.tags or {}),
-    )
+    if address_type == "internet" and desired.address is not None:
+        raise DocumentError(
+            f"load_balancer.address is '{desired.address}', but the cloud chooses the address of an internet instance; leave the"
+            " option out"
+        )
+    if desired.spec not in (None, LCU_SPEC) and desired.instance_charge_type is None:
+        raise DocumentError(
+            f"load_balancer.spec is '{desired.spec}', but a new instance is {CHARGE_TYPE}, which has none; leave the option out, or"
+            " set load_balancer.instance_charge_type to 'PayBySpec' if that is still sold to you"
+        )
     intranet = address_type == "intranet"
+    config = _settled(
+        dataclasses.replace(
+            desired,
+            address_type=address_type,
+            address_ip_version=desired.address_ip_version or "ipv4",
+            instance_charge_type=desired.instance_charge_type or CHARGE_TYPE,
+            internet_charge_type=desired.internet_charge_type or (None if intranet else "paybytraffic"),
+            delete_protection=bool(desired.delete_protection),
+            modification_protection=dataclasses.replace(
+                desired.modification_protection, enabled=bool(desired.modification_protection.enabled)
+            ),
+            enabled=desired.enabled is not False,
+            tags=dict(desired.tags or {}),
+            purge_tags=None,
+        ),
+        desired,
+    )
+    _check(config, desired, {})
+    if config.spec is None:
+        raise DocumentError(
+            f"load_balancer.instance_charge_type is 'PayBySpec', so load_balancer.spec is needed to create '{desired.name}'"
+        )
     step = Step(
         LOAD_BALANCER,
         "create",
@@ -215,13 +359,16 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
             "VpcId": config.vpc_id,
             "VSwitchId": config.vswitch_id,
             "Address": config.address,
+            "AddressIPVersion": config.address_ip_version,
             "MasterZoneId": config.master_zone_id,
             "SlaveZoneId": config.slave_zone_id,
             "ResourceGroupId": config.resource_group_id,
             "InstanceChargeType": config.instance_charge_type,
-            "InternetChargeType": None if intranet else config.internet_charge_type or "paybytraffic",
-            "Bandwidth": None if intranet else config.bandwidth,
+            "LoadBalancerSpec": None if config.spec == LCU_SPEC else config.spec,
+            "InternetChargeType": config.internet_charge_type,
+            "Bandwidth": config.bandwidth,
             "DeleteProtection": "on" if config.delete_protection else "off",
+            **_protection(config.modification_protection),
             "Tag": _tags({**(config.tags or {}), OWNER_TAG: document.owner}),
             "ClientToken": Token(),
         },
@@ -229,34 +376,80 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
         yields="LoadBalancerId",
         wait="load_balancer_usable",
     )
-    return [step], Observed(config, owner=document.owner, status="active", facts={"address": config.address})
+    made = Observed(config, owner=document.owner, status="active", facts={"address": config.address})
+    stop = [] if config.enabled else [_update(made, config, "enabled", True, False)]
+    return [step, *stop], dataclasses.replace(made, status=_status(config, made.status))
 
 
-def _update(has: Observed[LoadBalancer], desired: LoadBalancer, option: str, old: t.Any, new: t.Any) -> Step:
-    """The one call that changes an option."""
-    target = {"LoadBalancerId": has.id}
+INTERNET_SPEC = "ModifyLoadBalancerInternetSpec"
+INSTANCE_SPEC = "ModifyLoadBalancerInstanceSpec"
+CONVERSION = "ModifyLoadBalancerInstanceChargeType"
+STATUS = "SetLoadBalancerStatus"
+
+#: option -> (operation, its parameters from the whole that is wanted). Every call sends all that it sets.
+UPDATES: dict[str, tuple[str, t.Callable[[LoadBalancer], dict[str, t.Any]]]] = {
+    "name": ("SetLoadBalancerName", lambda wanted: {"LoadBalancerName": wanted.name}),
+    "delete_protection": (
+        "SetLoadBalancerDeleteProtection",
+        lambda wanted: {"DeleteProtection": "on" if wanted.delete_protection else "off"},
+    ),
+    "modification_protection": (
+        "SetLoadBalancerModificationProtection",
+        lambda wanted: _protection(wanted.modification_protection),
+    ),
+    "enabled": (STATUS, lambda wanted: {"LoadBalancerStatus": "active" if wanted.enabled else "inactive"}),
+    "spec": (INSTANCE_SPEC, lambda wanted: {"LoadBalancerSpec": wanted.spec}),
+    "instance_charge_type": (
+        CONVERSION,
+        lambda wanted: {
+            "InstanceChargeType": wanted.instance_charge_type,
+            "InternetChargeType": wanted.internet_charge_type,
+        },
+    ),
+    "internet_charge_type": (
+        INTERNET_SPEC,
+        lambda wanted: {"InternetChargeType": wanted.internet_charge_type, "Bandwidth": wanted.bandwidth},
+    ),
+}
+UPDATES["bandwidth"] = UPDATES["internet_charge_type"]
+
+
+def _protection(wanted: ModificationProtection) -> dict[str, t.Any]:
+    """Status and reason belong together; without protection the API takes no reason."""
+    return {
+        "ModificationProtectionStatus": "ConsoleProtection" if wanted.enabled else "NonProtection",
+        "ModificationProtectionReason": wanted.reason if wanted.enabled else None,
+    }
+
+
+def _update(has: Observed[LoadBalancer], wanted: LoadBalancer, option: str, old: t.Any, new: t.Any) -> Step:
+    """The one call that changes an option; wanted is the whole that is to be."""
     reason = f"change {option} from {old} to {new}"
-    if option == "name":
-        return Step(LOAD_BALANCER, "update", "SetLoadBalancerName", {**target, "LoadBalancerName": new}, reason)
-    if option == "delete_protection":
-        value = "on" if new else "off"
-        return Step(
-            LOAD_BALANCER, "update", "SetLoadBalancerDeleteProtection", {**target, "DeleteProtection": value}, reason
+    if option in IMMUTABLE or (option, old) == ("instance_charge_type", "PayByCLCU"):
+        raise Immutable(
+            f"load_balancer.{option} of {has.config.name} ({has.id}) is '{old}' and cannot become '{new}'; leave the option"
+            " out, or give the front end another name and load_balancer.name, which makes a new instance beside this one"
         )
-    if option in ("bandwidth", "internet_charge_type"):
-        wanted = merged(desired, has.config)
-        if wanted.address_type == "intranet":
-            raise DocumentError(
-                f"load_balancer.{option} is {new}, but an intranet instance has none; leave the option out"
-            )
-        return Step(
-            LOAD_BALANCER,
-            "update",
-            "ModifyLoadBalancerInternetSpec",
-            {**target, "InternetChargeType": wanted.internet_charge_type, "Bandwidth": wanted.bandwidth},
-            reason,
-        )
-    raise AssertionError(f"no operation changes {option}")
+    if option == "resource_group_id":
+        # the one call that names the instance in another way
+        target = {"ResourceType": "loadbalancer", "ResourceId": has.id, "NewResourceGroupId": new}
+        return Step(LOAD_BALANCER, "update", "MoveResourceGroup", target, reason)
+    operation, parameters = UPDATES[option.partition(".")[0]]
+    tomorrow = (
+        f"the change of load_balancer.internet_charge_type of {has.config.name} ({has.id}) from {old} to {new} is accepted and"
+        " takes effect at 00:00 of the next day; until then the cloud locks the instance and shows the old value"
+        if option == "internet_charge_type"
+        else None
+    )
+    return Step(
+        LOAD_BALANCER,
+        "update",
+        operation,
+        {"LoadBalancerId": reference(has), **parameters(wanted)},
+        reason,
+        last=tomorrow is not None or (option == "enabled" and not new),
+        later=tomorrow,
+    )
 
 
 def _tags(tags: t.Mapping[str, str]) -> list[dict[str, str]]:

@@ -70,6 +70,10 @@ def find_balancer(cloud: Cloud, call: Call, name: str = "LoadBalancerId") -> Loa
     balancer = cloud.state.load_balancers.get(call.parameters.needed(name))
     if balancer is None or balancer.region != call.region:
         raise ApiError("InvalidLoadBalancerId.NotFound")
+    if balancer.pending and not call.action.startswith("Describe"):
+        raise ApiError(
+            "ActionNotAllowed", "The instance is locked for an operate reason: its charge type is being changed."
+        )
     return balancer
 
 

@@ -74,7 +74,7 @@ def check_key(balancer: LoadBalancer, listener: Listener, server: Server, port: 
 
 def _serving(state: State) -> Iterator[tuple[LoadBalancer, Listener]]:
     for balancer in state.load_balancers.values():
-        if balancer.active:
+        if balancer.active and not balancer.ipv6:
             yield from ((balancer, listener) for listener in balancer.listeners.values() if listener.serving)
 
 
@@ -165,7 +165,7 @@ def _forwards(
 def _addresses(state: State) -> Iterator[tuple[str, str]]:
     for balancer in state.load_balancers.values():
         own = state.inventory.vpc_by_id(balancer.vpc_id)
-        if own is not None:
+        if own is not None and not balancer.ipv6:
             yield own.name, balancer.attributes["Address"]
 
 

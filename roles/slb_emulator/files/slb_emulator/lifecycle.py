@@ -57,6 +57,13 @@ class Lifecycle:
         """End the transitions whose time has come; says when the next one ends."""
         now = self._clock()
         waiting: list[float] = []
+        balancers = list(balancers)
+        for balancer in balancers:
+            if balancer.pending and balancer.pending_at <= now:
+                balancer.attributes.update(balancer.pending)
+                balancer.pending = {}
+            elif balancer.pending:
+                waiting.append(balancer.pending_at)
         for listener in (listener for balancer in balancers for listener in balancer.listeners.values()):
             if listener.next_status and listener.next_at <= now:
                 listener.status, listener.next_status, listener.next_at = listener.next_status, "", 0.0

@@ -62,10 +62,17 @@ class LoadBalancer:
     tags: dict[str, str] = field(default_factory=dict)
     servers: list[Server] = field(default_factory=list)
     listeners: dict[str, Listener] = field(default_factory=dict)
+    pending: dict[str, Any] = field(default_factory=dict)  # attributes that change later, and when; locks the instance
+    pending_at: float = 0.0
 
     @property
     def vpc_id(self) -> str:
         return str(self.attributes["VpcId"])
+
+    @property
+    def ipv6(self) -> bool:
+        """Known to the API only: the data plane has no IPv6."""
+        return bool(self.attributes["AddressIPVersion"] == "ipv6")
 
     @property
     def active(self) -> bool:

@@ -38,6 +38,11 @@ SWITCHES = {
         ("exact", "contains"),
         "Whether the LoadBalancerName filter of DescribeLoadBalancers is exact is not documented.",
     ),
+    "charge_type_change": Switch(
+        ("at_once", "next_day"),
+        "The page of ModifyLoadBalancerInternetSpec: a new charge type takes effect at 00:00 of the next day, and the "
+        "instance is locked until then. That is hard to wait for in a rehearsal.",
+    ),
     "last_listener": Switch(
         ("keep_active", "deactivate"),
         "The page of SetLoadBalancerStatus says that an instance without listeners becomes inactive; nobody relies on "

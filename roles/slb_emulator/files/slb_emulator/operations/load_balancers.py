@@ -19,7 +19,9 @@ from ..store import LoadBalancer
 from .paging import numbered
 from .registry import operation
 
+DAY, CHINA = 24 * 3600, 8 * 3600  # in seconds: a day, and how far China is ahead of UTC
 QUOTA = 60  # instances of an account
+IPV6 = ipaddress.IPv6Network("2001:db8::/64")  # addresses of IPv6 instances, whatever their vSwitch
 PUBLIC = ipaddress.IPv4Network("203.0.113.0/24")
 FIRST_HOST = 100  # addresses below are left to machines
 NAME = r"[A-Za-z\u4e00-\u9fff][A-Za-z0-9\u4e00-\u9fff/._-]{0,79}"
@@ -152,8 +154,9 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
     private = bool(parameters.text("VSwitchId"))
     if parameters.choice("AddressType", ("internet", "intranet"), "internet") == "intranet" and not private:
         raise ApiError("MissingParameter", "VSwitchId is mandatory: intranet instances outside a VPC are not sold.")
-    if parameters.choice("AddressIPVersion", ("ipv4", "ipv6"), "ipv4") == "ipv6":
-        raise ApiError("UnsupportedParameter", "IPv6 instances are not supported here.")
+    version = parameters.choice("AddressIPVersion", ("ipv4", "ipv6"), "ipv4")
+    if version == "ipv6" and "Address" in parameters:
+        raise ApiError("UnsupportedParameter", "The address of an IPv6 instance can't be chosen here.")
     name = parameters.matching("LoadBalancerName", NAME)
     fixed = {
         **_charges(parameters),
@@ -182,6 +185,8 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
             "Address": _free(PUBLIC, _taken(cloud, None)),
         }
     balancer_id = cloud.new_id("lb")
+    if version == "ipv6":
+        where["Address"] = str(IPV6[0x100 + cloud.state.sequence])
     return LoadBalancer(
         balancer_id,
         call.region,
@@ -189,7 +194,7 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
             "LoadBalancerId": balancer_id,
             "LoadBalancerName": name or f"auto_named_{balancer_id}",
             "LoadBalancerStatus": "active",
-            "AddressIPVersion": "ipv4",
+            "AddressIPVersion": version,
             "RegionId": call.region,
             "RegionIdAlias": call.region,
             "MasterZoneId": master,
@@ -332,9 +337,15 @@ def set_modification_protection(cloud: Cloud, call: Call) -> Answer:
     return {}
 
 
+def _midnight(now: float) -> float:
+    """The next 00:00 in China."""
+    return now - (now + CHINA) % DAY + DAY
+
+
 @operation("ModifyLoadBalancerInternetSpec")
 def modify_internet_spec(cloud: Cloud, call: Call) -> Answer:
-    parameters, attributes = call.parameters, find_balancer(cloud, call).attributes
+    balancer = find_balancer(cloud, call)
+    parameters, attributes = call.parameters, balancer.attributes
     wanted = parameters.choice(
         "InternetChargeType", ("paybytraffic", "paybybandwidth"), attributes["InternetChargeType"]
     )
@@ -342,8 +353,11 @@ def modify_internet_spec(cloud: Cloud, call: Call) -> Answer:
         raise ApiError("ActionNotAllowed", "An intranet instance can't be charged by bandwidth.")
     if attributes["InstanceChargeType"] == "PayByCLCU" and wanted != "paybytraffic":
         raise ApiError("ActionNotAllowed", "An instance of PayByCLCU is charged by traffic.")
-    # In the cloud a change of the type waits for midnight and locks the instance until then; here it is at once.
-    attributes.update({"InternetChargeType": wanted, "Bandwidth": _bandwidth(parameters, wanted)})
+    new = {"InternetChargeType": wanted, "Bandwidth": _bandwidth(parameters, wanted)}
+    if wanted != attributes["InternetChargeType"] and cloud.switches["charge_type_change"] == "next_day":
+        balancer.pending, balancer.pending_at = new, _midnight(cloud.clock())
+    else:
+        attributes.update(new)
     return {"OrderId": cloud.state.sequence}
 
 
@@ -375,6 +389,14 @@ def modify_charge_type(cloud: Cloud, call: Call) -> Answer:
             "Bandwidth": _BY_TRAFFIC_BANDWIDTH,
         }
     )
+    return {}
+
+
+@operation("MoveResourceGroup")
+def move_resource_group(cloud: Cloud, call: Call) -> Answer:
+    call.parameters.choice("ResourceType", ("loadbalancer",))  # certificates and ACLs have no groups here
+    wanted = call.parameters.matching("NewResourceGroupId", r"rg-[A-Za-z0-9-]+")
+    find_balancer(cloud, call, "ResourceId").attributes["ResourceGroupId"] = wanted
     return {}
 
 

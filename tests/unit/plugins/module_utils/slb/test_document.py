@@ -31,6 +31,13 @@ def test_front_end_takes_its_name_as_owner_and_as_name_of_the_instance():
     assert (made.server_groups, made.listeners) == ((), ())
 
 
+def test_tags_are_text_and_protection_has_its_shape():
+    made = doc.load_balancer({"tags": {"a": 1, "b": None, 3: True}, "modification_protection": {"reason": "why"}})
+    assert made.tags == {"a": "1", "b": "", "3": "True"}
+    assert made.modification_protection == doc.ModificationProtection(reason="why")
+    assert doc.load_balancer({"tags": None, "modification_protection": None}) == doc.LoadBalancer()
+
+
 @pytest.mark.parametrize("given", [{"id": "lb-1"}, {"name": "other"}])
 def test_an_instance_that_is_given_keeps_what_was_said_of_it(given):
     made = doc.front_end({"name": "prod-api", "load_balancer": given})
@@ -113,6 +120,36 @@ REFUSED = [
     ({"load_balancer": {"address_type": "internet", "vswitch_id": "vsw-a"}}, "load_balancer.vswitch_id is 'vsw-a'"),
     ({"load_balancer": {"address_type": "internet", "vpc_id": "vpc-a"}}, "load_balancer.vpc_id is 'vpc-a'"),
     ({"load_balancer": {"address": "192.0.2"}}, "load_balancer.address is '192.0.2', which is not an IP address"),
+    (
+        {"load_balancer": {"address": "192.0.2.1", "address_ip_version": "ipv6"}},
+        "address is '192.0.2.1' while load_balancer.address_ip_version is 'ipv6'; the two have to fit",
+    ),
+    ({"load_balancer": {"bandwidth": 0}}, "load_balancer.bandwidth is 0; 1 to 5120"),
+    ({"load_balancer": {"bandwidth": 5121}}, "load_balancer.bandwidth is 5121; 1 to 5120"),
+    (
+        {"load_balancer": {"address_type": "intranet", "bandwidth": 5}},
+        "address_type is 'intranet' while load_balancer.bandwidth is '5'; only an internet",
+    ),
+    (
+        {"load_balancer": {"address_type": "intranet", "internet_charge_type": "paybytraffic"}},
+        "while load_balancer.internet_charge_type is 'paybytraffic'; only an internet",
+    ),
+    (
+        {"load_balancer": {"instance_charge_type": "PayByCLCU", "internet_charge_type": "paybybandwidth"}},
+        "while load_balancer.internet_charge_type is 'paybybandwidth'; it takes 'paybytraffic' only, so leave one out",
+    ),
+    ({"load_balancer": {"instance_charge_type": "PayByCLCU", "bandwidth": 5}}, "is 'PayByCLCU' while"),
+    ({"load_balancer": {"internet_charge_type": "paybytraffic", "bandwidth": 5}}, "only 'paybybandwidth' takes one"),
+    ({"load_balancer": {"instance_charge_type": "PayByCLCU", "spec": "slb.s1.small"}}, "PayByCLCU has no spec but"),
+    ({"load_balancer": {"instance_charge_type": "PayBySpec", "spec": "slb.lcu.elastic"}}, "PayBySpec has any other"),
+    (
+        {"load_balancer": {"modification_protection": {"enabled": False, "reason": "why"}}},
+        "reason is 'why' while load_balancer.modification_protection.enabled is false",
+    ),
+    ({"load_balancer": {"modification_protection": {"reason": "1st"}}}, "reason is '1st', but it has to begin"),
+    ({"load_balancer": {"tags": {"": "x"}}}, "has a key of 0 characters; 1 to 64"),
+    ({"load_balancer": {"tags": {"k": "v" * 129}}}, "tags[k] has a value of 129 characters; at most 128"),
+    ({"load_balancer": {"tags": {"k": "see https://x"}}}, "has 'http://' or 'https://' in it"),
     ({"server_groups": [group(), group()]}, "server_groups has haproxy more than once; every name may be there once"),
     ({"server_groups": [group(name="g" * 81)]}, "has 81 characters; 1 to 80"),
     ({"server_groups": [group(name="")]}, "has 0 characters; 1 to 80"),

@@ -17,6 +17,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     HealthCheck,
     Listener,
     LoadBalancer,
+    ModificationProtection,
     ServerGroup,
     front_end,
     merged,
@@ -52,11 +53,15 @@ INSTANCE = LoadBalancer(
     vpc_id="vpc-a",
     vswitch_id="vsw-a",
     address="192.0.2.100",
+    address_ip_version="ipv4",
     master_zone_id="z-i",
     slave_zone_id="z-j",
     resource_group_id="rg-1",
     instance_charge_type="PayByCLCU",
+    spec="slb.lcu.elastic",
     delete_protection=False,
+    modification_protection=ModificationProtection(enabled=False),
+    enabled=True,
     tags={"team": "one"},
 )
 OURS = Observed(
@@ -71,6 +76,8 @@ PUBLIC = dataclasses.replace(
         vswitch_id=None,
         bandwidth=5,
         internet_charge_type="paybybandwidth",
+        instance_charge_type="PayBySpec",
+        spec="slb.s1.small",
     ),
 )
 GROUP = Observed(
@@ -220,10 +227,41 @@ def test_too_little_to_create_an_instance(options, sentence):
 
 
 def test_a_public_instance():
-    plan = build(document(load_balancer={"address_type": "internet", "bandwidth": 5}), CloudState())
+    plan = build(document(load_balancer={"address_type": "internet"}), CloudState())
     parameters = plan.steps[0].parameters
-    assert (parameters["InternetChargeType"], parameters["Bandwidth"], parameters["VpcId"]) == ("paybytraffic", 5, None)
-    assert parameters["DeleteProtection"] == "off"
+    assert (parameters["InternetChargeType"], parameters["Bandwidth"]) == ("paybytraffic", None)
+    assert (parameters["VpcId"], parameters["LoadBalancerSpec"], parameters["AddressIPVersion"]) == (None, None, "ipv4")
+    assert (parameters["DeleteProtection"], parameters["ModificationProtectionStatus"]) == ("off", "NonProtection")
+    config = plan.predicted.load_balancer.config
+    assert (config.spec, config.internet_charge_type, config.enabled) == ("slb.lcu.elastic", "paybytraffic", True)
+
+
+def test_a_public_instance_that_is_paid_by_size_and_by_bandwidth():
+    options = {
+        "address_type": "internet",
+        "internet_charge_type": "paybybandwidth",
+        "bandwidth": 5,
+        "instance_charge_type": "PayBySpec",
+        "spec": "slb.s2.small",
+    }
+    parameters = build(document(load_balancer=options), CloudState()).steps[0].parameters
+    assert (parameters["InternetChargeType"], parameters["Bandwidth"]) == ("paybybandwidth", 5)
+    assert (parameters["InstanceChargeType"], parameters["LoadBalancerSpec"]) == ("PayBySpec", "slb.s2.small")
+
+
+def test_an_instance_that_is_made_stopped_and_guarded():
+    options = {
+        "address_type": "intranet",
+        "vpc_id": "vpc-a",
+        "vswitch_id": "vsw-a",
+        "enabled": False,
+        "modification_protection": {"enabled": True, "reason": "mine"},
+    }
+    plan = build(document(load_balancer=options, listeners=[entry(server_group=None, backend_port=80)]), CloudState())
+    assert operations(plan)[0] == "CreateLoadBalancer" and operations(plan)[-1] == "SetLoadBalancerStatus"
+    assert plan.steps[0].parameters["ModificationProtectionReason"] == "mine"
+    assert plan.steps[-1].parameters == {"LoadBalancerId": Ref("load_balancer"), "LoadBalancerStatus": "inactive"}
+    assert plan.predicted.load_balancer.status == "inactive"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +273,7 @@ def test_a_public_instance():
         ("address", "192.0.2.101"),
         ("master_zone_id", "z-k"),
         ("slave_zone_id", "z-k"),
-        ("resource_group_id", "rg-2"),
+        ("address_ip_version", "ipv6"),
         ("instance_charge_type", "PayBySpec"),
     ],
 )
@@ -257,6 +295,7 @@ def test_each_change_of_an_instance_is_its_own_call():
         BOTH,
     )
     assert operations(plan) == ["SetLoadBalancerName", "SetLoadBalancerDeleteProtection", "TagResources"]
+    assert plan.warnings == ()
     assert plan.steps[1].parameters["DeleteProtection"] == "on"
     assert [tag["Key"] for tag in plan.steps[2].parameters["Tag"]] == ["new", "team"]
     assert plan.predicted.load_balancer.config == dataclasses.replace(
@@ -272,24 +311,219 @@ def test_delete_protection_off_again():
     assert plan.steps[0].parameters == {"LoadBalancerId": "lb-1", "DeleteProtection": "off"}
 
 
+def changed(**config):
+    """A public instance that is a little different."""
+    return CloudState(load_balancer=dataclasses.replace(PUBLIC, config=dataclasses.replace(PUBLIC.config, **config)))
+
+
+BY_TRAFFIC = changed(internet_charge_type="paybytraffic", bandwidth=None)
+GUARDED = changed(modification_protection=ModificationProtection(True, "mine"))
+
+
 def test_bandwidth_and_charge_type_are_one_call():
+    plan = build(document(load_balancer={"bandwidth": 10, "internet_charge_type": "paybybandwidth"}), BY_TRAFFIC)
+    assert operations(plan) == ["ModifyLoadBalancerInternetSpec"]
+    assert plan.steps[0].parameters == {
+        "LoadBalancerId": "lb-1",
+        "InternetChargeType": "paybybandwidth",
+        "Bandwidth": 10,
+    }
+    assert plan.steps[0].reason.count("change") == 2
+
+
+def test_a_new_bandwidth_works_at_once_and_a_new_charge_type_the_next_day():
+    plan = build(document(load_balancer={"bandwidth": 10}), CloudState(load_balancer=PUBLIC))
+    assert plan.steps[0].parameters["InternetChargeType"] == "paybybandwidth" and plan.warnings == ()
     plan = build(
-        document(load_balancer={"bandwidth": 10, "internet_charge_type": "paybytraffic"}),
+        document(
+            load_balancer={"internet_charge_type": "paybytraffic", "spec": "slb.s2.small", "enabled": False},
+            listeners=[entry(server_group=None, backend_port=80)],
+            allow_public=True,
+        ),
         CloudState(load_balancer=PUBLIC),
     )
-    assert operations(plan) == ["ModifyLoadBalancerInternetSpec"]
-    assert plan.steps[0].parameters == {"LoadBalancerId": "lb-1", "InternetChargeType": "paybytraffic", "Bandwidth": 10}
-    assert plan.steps[0].reason.count("change") == 2
+    # what locks the instance is the very last
+    assert operations(plan)[-2:] == ["SetLoadBalancerStatus", "ModifyLoadBalancerInternetSpec"]
+    assert operations(plan)[0] == "ModifyLoadBalancerInstanceSpec"
+    assert plan.predicted.load_balancer.config.bandwidth is None
+    assert len(plan.warnings) == 1 and "takes effect at 00:00 of the next day" in plan.warnings[0]
+
+
+def test_from_paying_by_size_to_paying_by_use_is_one_call_and_one_way():
+    plan = build(
+        document(
+            load_balancer={
+                "instance_charge_type": "PayByCLCU",
+                "spec": "slb.lcu.elastic",
+                "internet_charge_type": "paybytraffic",
+            }
+        ),
+        CloudState(load_balancer=PUBLIC),
+    )
+    assert operations(plan) == ["ModifyLoadBalancerInstanceChargeType"] and plan.warnings == ()
+    assert plan.steps[0].parameters == {
+        "LoadBalancerId": "lb-1",
+        "InstanceChargeType": "PayByCLCU",
+        "InternetChargeType": "paybytraffic",
+    }
+    assert (
+        plan.predicted
+        == build(
+            document(load_balancer={"instance_charge_type": "PayByCLCU"}), CloudState(load_balancer=PUBLIC)
+        ).predicted
+    )
+    config = plan.predicted.load_balancer.config
+    assert (config.spec, config.internet_charge_type, config.bandwidth) == ("slb.lcu.elastic", "paybytraffic", None)
+
+
+def test_an_instance_that_starts_does_so_before_it_is_changed():
+    stopped = CloudState(
+        load_balancer=dataclasses.replace(
+            OURS, status="inactive", config=dataclasses.replace(INSTANCE, enabled=False, name="old")
+        )
+    )
+    plan = build(document(load_balancer={"id": "lb-1", "name": OWNER, "enabled": True}), stopped)
+    assert operations(plan) == ["SetLoadBalancerStatus", "SetLoadBalancerName"]
+    assert plan.predicted.load_balancer.status == "active"
+    assert build(document(load_balancer={"id": "lb-1"}), stopped).steps == ()
+    assert (
+        build(document(load_balancer={"id": "lb-1", "enabled": False}), BOTH).predicted.load_balancer.status
+        == "inactive"
+    )
+
+
+def test_a_locked_instance_stays_locked():
+    locked = CloudState(load_balancer=dataclasses.replace(OURS, status="locked"))
+    plan = build(document(load_balancer={"enabled": True}), locked)
+    assert plan.steps == () and plan.predicted.load_balancer.status == "locked"
+
+
+def test_a_resource_group_is_changed_by_a_move():
+    plan = build(document(load_balancer={"resource_group_id": "rg-2"}), BOTH)
+    assert [(step.operation, step.parameters) for step in plan.steps] == [
+        ("MoveResourceGroup", {"ResourceType": "loadbalancer", "ResourceId": "lb-1", "NewResourceGroupId": "rg-2"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "status", "reason"),
+    [
+        (BOTH, {"enabled": True}, "ConsoleProtection", None),
+        (BOTH, {"enabled": True, "reason": "why"}, "ConsoleProtection", "why"),
+        (GUARDED, {"reason": "why"}, "ConsoleProtection", "why"),
+        (GUARDED, {"enabled": False}, "NonProtection", None),
+    ],
+)
+def test_protection_and_its_reason_are_always_sent_together(state, given, status, reason):
+    plan = build(document(load_balancer={"modification_protection": given}), state)
+    assert [(step.operation, step.parameters) for step in plan.steps] == [
+        (
+            "SetLoadBalancerModificationProtection",
+            {"LoadBalancerId": "lb-1", "ModificationProtectionStatus": status, "ModificationProtectionReason": reason},
+        )
+    ]
+    predicted = plan.predicted.load_balancer.config.modification_protection
+    assert (predicted.enabled, predicted.reason) == (status == "ConsoleProtection", reason)
+
+
+def test_protection_that_is_there_is_no_change():
+    assert build(document(load_balancer={"modification_protection": {"enabled": True}}), GUARDED).steps == ()
+
+
+TAGGED = CloudState(
+    load_balancer=dataclasses.replace(
+        OURS,
+        config=dataclasses.replace(
+            INSTANCE,
+            tags={"team": "one", "stage": "test", "acs:rm:rgId": "x", "aliyun.y": "z", "clusterfront:note": "n"},
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "left"),
+    [
+        ({"tags": {"team": "one"}}, [], {"team", "stage"}),
+        ({"tags": {"team": "one"}, "purge_tags": False}, [], {"team", "stage"}),
+        ({"purge_tags": True}, [], {"team", "stage"}),
+        ({"tags": {"team": "one"}, "purge_tags": True}, ["UntagResources"], {"team"}),
+        ({"tags": {"new": 1}, "purge_tags": True}, ["UntagResources", "TagResources"], {"new"}),
+        ({"tags": {}, "purge_tags": True}, ["UntagResources"], set()),
+        ({"tags": {"acs:rm:rgId": "x", "team": "one"}}, [], {"team", "stage"}),
+    ],
+)
+def test_tags_that_are_not_listed_go_only_when_that_is_asked_for(options, expected, left):
+    plan = build(document(load_balancer=options), TAGGED)
+    assert operations(plan) == expected
+    assert set(plan.predicted.load_balancer.config.tags) == left | {"acs:rm:rgId", "aliyun.y", "clusterfront:note"}
+    if expected:
+        assert plan.steps[0].parameters["TagKey"] == sorted({"team", "stage"} - left)
+
+
+NEW = {"address_type": "internet"}
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "sentence"),
+    [
+        (
+            CloudState(),
+            {**NEW, "address": "203.0.113.9"},
+            "address is '203.0.113.9', but the cloud chooses the address",
+        ),
+        (CloudState(), {**NEW, "spec": "slb.s1.small"}, "spec is 'slb.s1.small', but a new instance is PayByCLCU"),
+        (CloudState(), {**NEW, "instance_charge_type": "PayBySpec"}, "load_balancer.spec is needed to create 'prod'"),
+        (
+            CloudState(),
+            {**NEW, "internet_charge_type": "paybybandwidth"},
+            "is PayByCLCU, which takes 'paybytraffic' only",
+        ),
+        (CloudState(), {**NEW, "bandwidth": 5}, "bandwidth is 5, but load_balancer 'prod' is paid by traffic"),
+        (
+            CloudState(),
+            {
+                **NEW,
+                "internet_charge_type": "paybybandwidth",
+                "instance_charge_type": "PayBySpec",
+                "spec": "slb.s1.small",
+            },
+            "is 'paybybandwidth', which needs load_balancer.bandwidth",
+        ),
+        (CloudState(), {**NEW, "modification_protection": {"reason": "why"}}, "reason is 'why', but the protection of"),
+        (BOTH, {"spec": "slb.s1.small"}, "spec is 'slb.s1.small', but load_balancer 'prod' is PayByCLCU"),
+        (
+            changed(),
+            {"spec": "slb.lcu.elastic"},
+            "'prod' is PayBySpec; set load_balancer.instance_charge_type to 'PayByCLCU'",
+        ),
+        (
+            BOTH,
+            {"modification_protection": {"reason": "why"}},
+            "set load_balancer.modification_protection.enabled to true",
+        ),
+        (
+            BOTH,
+            {"tags": {"acs:x": "1", "clusterfront:owner": "me"}},
+            "has acs:x and clusterfront:owner, but keys that begin",
+        ),
+        (
+            BOTH,
+            {"tags": {f"k{number}": "" for number in range(19)}},
+            "would make 20 tags on load_balancer 'prod'; 19 are",
+        ),
+        (BY_TRAFFIC, {"internet_charge_type": "paybybandwidth"}, "needs load_balancer.bandwidth"),
+    ],
+)
+def test_what_an_instance_cannot_be_is_refused(state, options, sentence):
+    with pytest.raises(DocumentError) as caught:
+        build(document(load_balancer=options), state)
+    assert sentence in str(caught.value) and not str(caught.value).endswith(".")
 
 
 def test_an_intranet_instance_has_no_bandwidth():
     with pytest.raises(DocumentError, match="load_balancer.bandwidth is 5, but an intranet instance has none"):
         build(document(load_balancer={"bandwidth": 5}), BOTH)
-
-
-def test_an_option_without_an_operation_is_a_mistake_of_ours():
-    with pytest.raises(AssertionError, match="no operation changes tags"):
-        load_balancer._update(OURS, INSTANCE, "tags", {}, {})
 
 
 def test_an_instance_as_the_api_tells_it():
@@ -317,6 +551,15 @@ def test_an_instance_as_the_api_tells_it():
     intranet = load_balancer.observe({**told, "AddressType": "intranet"})
     assert (intranet.config.bandwidth, intranet.config.internet_charge_type) == (None, None)
     assert intranet.config.instance_charge_type == "PayBySpec"
+    assert (intranet.config.address_ip_version, intranet.config.spec, intranet.config.enabled) == ("ipv4", None, True)
+    assert load_balancer.observe({**told, "LoadBalancerStatus": "inactive"}).config.enabled is False
+    assert load_balancer.observe({**told, "InstanceChargeType": "PayByCLCU"}).config.spec == "slb.lcu.elastic"
+    for status, guard in (
+        ("ConsoleProtection", ModificationProtection(True, "why")),
+        ("NonProtection", ModificationProtection(False)),
+    ):
+        reported = {**told, "ModificationProtectionStatus": status, "ModificationProtectionReason": "why"}
+        assert load_balancer.observe(reported).config.modification_protection == guard
 
 
 def test_choose_one_of_one_and_say_who_is_meant_of_many():

@@ -120,4 +120,5 @@ def test_a_diff_has_only_what_a_plan_can_foresee(given, shown):
     ]
     assert sides[0] == sides[1]
     assert {"id", "status", "address", "master_zone_id", "region"} & set(sides[0]["load_balancer"]) == shown
+    assert not {"spec", "enabled", "purge_tags"} & set(sides[0]["load_balancer"])
     assert "id" not in sides[0]["server_groups"][0] and "status" not in sides[0]["listeners"][0]

@@ -1,0 +1,55 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What runs of each module really call is in the policy of that module."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end, partial
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.permissions import policy
+
+LAB = {"address_type": "intranet", "vpc_id": "vpc-ut-lab", "vswitch_id": "vsw-ut-lab"}
+HEAD = {"name": "prod-api", "load_balancer": {"name": "prod-api"}}
+GROUP = {"name": "haproxy", "purge": "owned", "state": "present"}
+LISTENER = {"port": 6443, "protocol": "tcp", "server_group": "haproxy", "enabled": True, "state": "present"}
+
+
+def backends(*numbers, **options):
+    return [{"private_ip": f"192.0.2.2{number}", "port": 8888, **options} for number in numbers]
+
+
+INSTANCE = [
+    {"name": "prod-api", "load_balancer": LAB},
+    {"name": "prod-api", "load_balancer": {"enabled": False, "tags": {"a": "1"}, "resource_group_id": "rg-two"}},
+]
+GROUPS = [{**HEAD, "server_groups": [{**GROUP, "backends": found}]} for found in (backends(1), backends(2, weight=5))]
+LISTENERS = [
+    {**HEAD, "listeners": [{**LISTENER, **options}]}
+    for options in ({}, {"persistence_timeout": 60}, {"enabled": False}, {"state": "absent"}, {})
+]
+REMOVAL = [{"name": "prod-api", "state": "absent"}]
+
+#: One module after the other on what the one before left.
+ROAD = [
+    ("slb_instance", front_end, INSTANCE),
+    ("slb_server_group", partial, GROUPS),
+    ("slb_listener", partial, LISTENERS),
+    ("slb_instance", front_end, REMOVAL),
+]
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check mode", "run"])
+def test_runs_call_nothing_that_the_policy_does_not_allow(cloud, check_mode):
+    for module, make, documents in ROAD:
+        (statement,) = policy([module], read_only=check_mode)["Statement"]
+        for document in documents:
+            cloud.forget()
+            cloud.run(document, make=make, check_mode=check_mode)
+            called = {f"{'ecs' if action == 'DescribeInstances' else 'slb'}:{action}" for action in cloud.counts}
+            assert called <= set(statement["Action"])
+            if check_mode:
+                # the next one has to find what this one would have made
+                cloud.run(document, make=make)
