@@ -41,6 +41,8 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     def work(client: Client) -> dict[str, t.Any]:
         wanted = document(module.params)
         outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
+        for warning in outcome.plan.warnings:
+            module.warn(f"{warning}.")
         return {
             "changed": outcome.plan.changed,
             name: take(wanted, outcome.after),

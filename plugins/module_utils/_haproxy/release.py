@@ -337,7 +337,7 @@ def make_plan(state: State, release: str, text: str, drop_in: str, raise_to: int
         flip=state.linked != release,
         raise_to=raise_to if process in ("none", "reload") else None,
         process=process,
-        prune=tuple(rest[max(0, keep - len(kept)):]) + state.leftovers,
+        prune=tuple(rest[max(0, keep - len(kept)) :]) + state.leftovers,
         previous=previous,
     )
 
@@ -479,9 +479,7 @@ def unit_limit(properties: t.Mapping[str, str]) -> int:
     return transient_limit(properties.get("LimitNOFILE", "524288")) if limit is None else limit
 
 
-def find_limit(
-    properties: t.Mapping[str, str], drop_in: str | None, maxconn: int, reserve: int, servers: int
-) -> Limit:
+def find_limit(properties: t.Mapping[str, str], drop_in: str | None, maxconn: int, reserve: int, servers: int) -> Limit:
     """Look whether the connections fit into what a process of the unit gets, and whether more can be had."""
     threads = min(os.cpu_count() or 1, 64)
     needed = files_needed(maxconn + reserve, servers, threads)
@@ -766,9 +764,7 @@ def roll_back(settings: Settings, state: State, plan: Plan) -> str:
     return "there is no other release to go back to"
 
 
-def apply(
-    settings: Settings, state: State, plan: Plan, listeners: t.Sequence[Listener], pid: int
-) -> None:
+def apply(settings: Settings, state: State, plan: Plan, listeners: t.Sequence[Listener], pid: int) -> None:
     """Do what the plan says; whatever fails after the flip is taken back."""
     stat = ask(settings.stats_socket, "show stat") if state.active else None
     before = parse_servers(stat) if stat else {}

@@ -85,6 +85,7 @@ def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
             "address": entry.get("Address"),
             "region": entry.get("RegionId"),
             "spec": entry.get("LoadBalancerSpec") or None,
+            "address_ip_version": entry.get("AddressIPVersion"),
         },
     )
 

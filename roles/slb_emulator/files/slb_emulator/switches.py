@@ -38,6 +38,11 @@ SWITCHES = {
         ("exact", "contains"),
         "Whether the LoadBalancerName filter of DescribeLoadBalancers is exact is not documented.",
     ),
+    "empty_allow_list": Switch(
+        ("forward", "refuse"),
+        "What a listener does whose allow list has no entries: the documentation of 2019 says that it forwards nothing, "
+        "the newer text of UDP listeners that it forwards everything.",
+    ),
     "last_listener": Switch(
         ("keep_active", "deactivate"),
         "The page of SetLoadBalancerStatus says that an instance without listeners becomes inactive; nobody relies on "

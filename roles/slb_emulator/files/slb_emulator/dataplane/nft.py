@@ -63,11 +63,23 @@ def _spread(forward: Forward) -> str:
     return {"sch": "jhash ip saddr", "tch": "jhash ip saddr . th sport"}.get(forward.scheduler, "numgen inc")
 
 
+def _guard(forward: Forward) -> Iterator[str]:
+    """Access lists: whoever is not let in gets nothing at all, not even a refusal."""
+    # Only new connections come here at all. But a namespace tracks none, and asks no nat chain, until a rule needs it to.
+    if forward.allowed == () or "0.0.0.0/0" in forward.denied:
+        yield "ct state new drop"
+    elif forward.allowed is not None and "0.0.0.0/0" not in forward.allowed:
+        yield f"ct state new ip saddr != {{ {', '.join(forward.allowed)} }} drop"
+    elif forward.denied:
+        yield f"ct state new ip saddr {{ {', '.join(forward.denied)} }} drop"
+
+
 @functools.lru_cache(maxsize=4096)
 def rules(forward: Forward) -> tuple[str, ...]:
     """The rules of one listener. They see the first packet of a connection only, so they never break one."""
+    guard = tuple(_guard(forward))
     if not forward.members:
-        return ("meta l4proto tcp reject with tcp reset",)
+        return (*guard, "meta l4proto tcp reject with tcp reset")
     members = forward.members
     if forward.scheduler == "rr":
         members = tuple(Member(member.address, member.port, 1) for member in members)
@@ -78,7 +90,7 @@ def rules(forward: Forward) -> tuple[str, ...]:
         places = ", ".join(f"{index} : {member.address} . {member.port}" for index, member in enumerate(order))
         target = f"{_spread(forward)} mod {len(order)} map {{ {places} }}"
     shut_out = (f"ip saddr {{ {', '.join(forward.shut_out)} }} drop",) if forward.shut_out else ()
-    return (*shut_out, f"meta l4proto {forward.protocol} dnat ip to {target}")
+    return (*guard, *shut_out, f"meta l4proto {forward.protocol} dnat ip to {target}")
 
 
 def _chain(forward: Forward) -> str:

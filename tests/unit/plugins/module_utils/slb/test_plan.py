@@ -552,6 +552,7 @@ def test_one_changed_option_is_sent_with_all_others():
         "HealthCheckInterval": 2,
         "HealthyThreshold": 3,
         "UnhealthyThreshold": 3,
+        "AclStatus": "off",
         "VServerGroup": "on",
         "VServerGroupId": "rsp-1",
     }
@@ -667,17 +668,12 @@ def test_what_is_not_managed_is_sent_back_unchanged():
     has = dataclasses.replace(
         LISTENER,
         config=dataclasses.replace(LISTENER.config, server_group=None),
-        carried={"AclStatus": "on", "AclId": "acl-1", "AclType": "white", "MasterSlaveServerGroupId": "rsp-ms"},
+        carried={"MasterSlaveServerGroupId": "rsp-ms"},
     )
     state = dataclasses.replace(BOTH, listeners=(has,))
     wanted = {"port": 6443, "protocol": "tcp", "bandwidth": 5, "enabled": True}
     parameters = build(document(listeners=[wanted]), state).steps[0].parameters
-    assert {
-        "AclStatus": "on",
-        "AclId": "acl-1",
-        "AclType": "white",
-        "MasterSlaveServerGroup": "on",
-    }.items() <= parameters.items()
+    assert {"MasterSlaveServerGroupId": "rsp-ms", "MasterSlaveServerGroup": "on"}.items() <= parameters.items()
     assert "VServerGroup" not in parameters
 
 
@@ -741,7 +737,7 @@ def test_a_listener_as_the_api_tells_it():
         },
     }
     found = listeners.observe(told, {})
-    assert (found.id, found.owner, found.status, found.carried) == ("tcp/6443", OWNER, "running", {"AclStatus": "off"})
+    assert (found.id, found.owner, found.status, found.carried) == ("tcp/6443", OWNER, "running", {})
     config = found.config
     assert (config.backend_port, config.server_group, config.enabled, config.proxy_protocol_v2) == (
         80,
