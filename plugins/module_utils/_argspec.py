@@ -35,6 +35,9 @@ HEALTH_CHECK: Spec = {
     "http_codes": {"type": "list", "elements": "str", "choices": ["http_2xx", "http_3xx", "http_4xx", "http_5xx"]},
 }
 
+#: The access lists of a listener.
+ACCESS: Spec = {"lists": {"type": "list", "elements": "str"}, "type": {"type": "str", "choices": ["white", "black"]}}
+
 LISTENER: Spec = {
     "port": {"type": "int", "required": True},
     "protocol": {"type": "str", "choices": ["tcp"], "required": True},
@@ -49,6 +52,7 @@ LISTENER: Spec = {
     "proxy_protocol_v2": {"type": "bool"},
     "description": {"type": "str"},
     "health_check": {"type": "dict", "options": HEALTH_CHECK},
+    "access_list": {"type": "dict", "options": ACCESS},
     "enabled": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
@@ -81,6 +85,19 @@ SPECS = [
     "slb.lcu.elastic",
 ]
 
+ACL_ENTRY: Spec = {"cidr": {"type": "str", "required": True}, "comment": {"type": "str"}}
+
+ACCESS_LIST: Spec = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "address_ip_version": {"type": "str", "choices": ["ipv4", "ipv6"]},
+    "entries": {"type": "list", "elements": "dict", "options": ACL_ENTRY},
+    "purge_entries": {"type": "bool", "default": True},
+    "tags": {"type": "dict"},
+    "caller_cidrs": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
 LOAD_BALANCER: Spec = {
     "id": {"type": "str"},
     "name": {"type": "str"},
@@ -108,6 +125,7 @@ FRONT_END: Spec = {
     "load_balancer": {"type": "dict", "options": LOAD_BALANCER},
     "server_groups": {"type": "list", "elements": "dict", "options": SERVER_GROUP},
     "listeners": {"type": "list", "elements": "dict", "options": LISTENER},
+    "access_lists": {"type": "list", "elements": "dict", "options": ACCESS_LIST},
     "allow_public": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }

@@ -41,12 +41,14 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     def work(client: Client) -> dict[str, t.Any]:
         wanted = document(module.params)
         outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
+        for warning in (*outcome.plan.later, *outcome.plan.warnings):
+            module.warn(f"{warning}.")
         return {
             "changed": outcome.plan.changed,
             name: take(wanted, outcome.after),
             "steps": [step.to_result() for step in outcome.plan.steps],
             "kept": list(outcome.plan.kept),
-            "later": list(outcome.plan.warnings),
+            "later": list(outcome.plan.later),
             "api_calls": {"reads": outcome.reads, "writes": outcome.writes},
             "diff": {
                 "before": view.difference(wanted, outcome.before),

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
 - clusterfront.ha contributors (@clusterfront)
 description:
-- Makes an SLB instance, its vServer groups and its listeners as one document says, or changes or removes them.
+- Makes an SLB instance, its vServer groups, its listeners and their access lists as one document says, or changes or removes them.
 - The document is compared with the cloud as a whole. The plan that comes of it decides whether anything changes,
   what the diff shows, what check mode predicts (on an empty cloud too), and which calls are made.
 - An option that is not given is left as it is.
@@ -333,6 +333,24 @@ options:
             - http_3xx
             - http_4xx
             - http_5xx
+      access_list:
+        description:
+        - Whom the listener serves. What is not given stays as it is.
+        type: dict
+        suboptions:
+          lists:
+            description:
+            - Names or ids of access lists, all of them. An empty list takes the control away, so that everybody is served.
+            type: list
+            elements: str
+          type:
+            description:
+            - V(white) serves only clients in the lists, V(black) all others. Other clients get no answer at all. Needed
+              where there are no lists yet. See M(clusterfront.ha.slb_acl) for what an empty list does.
+            type: str
+            choices:
+            - white
+            - black
       enabled:
         description:
         - Whether the listener runs. The one option with a default that is also applied to an existing listener,
@@ -347,9 +365,72 @@ options:
         - present
         - absent
         default: present
+  access_lists:
+    description:
+    - Access control lists that listeners refer to. They belong to the region, so other load balancers may use them too.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description:
+        - Id of an existing list. Where it is given, O(access_lists[].name) renames it.
+        type: str
+      name:
+        description:
+        - Name of the list. It is the only one of that name in its region. Either this or O(access_lists[].id) is needed.
+        type: str
+      address_ip_version:
+        description:
+        - The family of the networks. V(ipv4) for a new list; it cannot change. A listener takes only lists of the family
+          of its load balancer.
+        type: str
+        choices:
+        - ipv4
+        - ipv6
+      entries:
+        description:
+        - The networks of the list, 300 at most. Where the option is absent, they stay as they are.
+        - New networks are added before others are removed, so that the list is not empty on the way. Only a change of the
+          one comment of a list of one network removes it for a moment, because the API changes no comment in place.
+        type: list
+        elements: dict
+        suboptions:
+          cidr:
+            description:
+            - A network. A bare address is a network of one, V(/32) or V(/128).
+            type: str
+            required: true
+          comment:
+            description:
+            - Your own text. Where it is absent, the text of an existing network stays.
+            type: str
+      purge_entries:
+        description:
+        - Whether networks that are not in O(access_lists[].entries) are removed, whoever added them.
+        type: bool
+        default: true
+      tags:
+        description:
+        - Tags to set. Other tags stay.
+        type: dict
+      caller_cidrs:
+        description:
+        - Networks that have to get through, such as that of the machine that runs this. There is a warning where the list
+          shuts out one of them. A list that no listener uses yet is looked at as an allow list.
+        type: list
+        elements: str
+      state:
+        description:
+        - Whether the list is there. A list that a listener uses is not deleted; the error names all of them.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
   allow_public:
     description:
-    - Has to be V(true) to make a listener on an internet-facing instance that no access list guards.
+    - Has to be V(true) to make a listener on an internet-facing instance that no access list guards, or to take the list
+      away. A list of type V(white) guards if it has entries and none of them is the whole address space.
     type: bool
     default: false
   state:
@@ -364,6 +445,7 @@ seealso:
 - module: clusterfront.ha.slb_instance
 - module: clusterfront.ha.slb_server_group
 - module: clusterfront.ha.slb_listener
+- module: clusterfront.ha.slb_acl
 """
 
 EXAMPLES = r"""
@@ -391,6 +473,26 @@ EXAMPLES = r"""
     region: cn-hangzhou
     name: prod-api
     state: absent
+
+- name: A public SLB that serves two networks only
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-public
+    load_balancer: {address_type: internet}
+    server_groups:
+      - name: ingress
+        backends:
+          - {private_ip: 192.0.2.21, port: 443}
+    access_lists:
+      - name: office
+        entries:
+          - {cidr: 198.51.100.0/24, comment: everybody in the building}
+          - {cidr: 203.0.113.7, comment: the jump host}
+    listeners:
+      - port: 443
+        protocol: tcp
+        server_group: ingress
+        access_list: {lists: [office], type: white}
 """
 
 RETURN = r"""
@@ -462,9 +564,27 @@ front_end:
         uri: /readyz
         http_codes:
         - http_2xx
+      access_list:
+        lists:
+        - office
+        type: white
       enabled: true
       owner: prod-api
       status: running
+    access_lists:
+    - id: acl-example
+      name: office
+      address_ip_version: ipv4
+      entries:
+      - cidr: 192.0.2.0/24
+        comment: everybody in the building
+      tags: {}
+      owner: prod-api
+      listeners:
+      - load_balancer: lb-example
+        protocol: tcp
+        port: 6443
+        type: white
 steps:
   description:
   - 'The calls that the plan is made of, in their order. In check mode: the calls that a run would make.'

@@ -294,7 +294,7 @@ ARGUMENT_SPEC = argument_spec(
 def document(params: dict) -> FrontEnd:
     instance = {key: params[key] for key in _argspec.LOAD_BALANCER}
     owner = params["owner"] or params["name"] or params["id"]
-    return front_end({"name": owner, "load_balancer": instance, "state": params["state"]})
+    return front_end({"name": owner, "load_balancer": instance, "state": params["state"], "keeps_access_lists": True})
 
 
 def main() -> None:

@@ -145,6 +145,24 @@ options:
         - http_3xx
         - http_4xx
         - http_5xx
+  access_list:
+    description:
+    - Whom the listener serves. What is not given stays as it is.
+    type: dict
+    suboptions:
+      lists:
+        description:
+        - Names or ids of access lists, all of them. An empty list takes the control away, so that everybody is served.
+        type: list
+        elements: str
+      type:
+        description:
+        - V(white) serves only clients in the lists, V(black) all others. Other clients get no answer at all. Needed
+          where there are no lists yet. See M(clusterfront.ha.slb_acl) for what an empty list does.
+        type: str
+        choices:
+        - white
+        - black
   enabled:
     description:
     - Whether the listener runs. The one option with a default that is also applied to an existing listener, because
@@ -165,12 +183,14 @@ options:
     type: str
   allow_public:
     description:
-    - Has to be V(true) to make a listener on an internet-facing instance that no access list guards.
+    - Has to be V(true) to make a listener on an internet-facing instance that no access list guards, or to take the list
+      away. A list of type V(white) guards if it has entries and none of them is the whole address space.
     type: bool
     default: false
 seealso:
 - module: clusterfront.ha.slb_listener_info
 - module: clusterfront.ha.slb_frontend
+- module: clusterfront.ha.slb_acl
 """
 
 EXAMPLES = r"""
@@ -190,6 +210,22 @@ EXAMPLES = r"""
     port: 6443
     protocol: tcp
     persistence_timeout: 600
+
+- name: Serve only the networks of an access list
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    port: 6443
+    protocol: tcp
+    access_list: {lists: [office], type: white}
+
+- name: Serve everybody again
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    port: 6443
+    protocol: tcp
+    access_list: {lists: []}
 """
 
 RETURN = r"""
@@ -223,6 +259,9 @@ listener:
       uri: /readyz
       http_codes:
       - http_2xx
+    access_list:
+      lists: []
+      type: null
     enabled: true
     owner: prod-api
     status: running

@@ -80,6 +80,9 @@ listeners:
       uri: /readyz
       http_codes:
       - http_2xx
+    access_list:
+      lists: []
+      type: null
     enabled: true
     owner: prod-api
     status: running

@@ -168,6 +168,20 @@ class Cloud:
                     ),
                 )
             )
+        return sorted(found) + self.access_lists()
+
+    def access_lists(self) -> list[t.Any]:
+        """Name, entries and users of every access list, without ids."""
+        found = []
+        for entry in self.slb("DescribeAccessControlLists", PageNumber=1, PageSize=50)["Acls"]["Acl"]:
+            entries: dict[str, str] = {}
+            total = page = 1
+            while len(entries) < total and page < 8:
+                told = self.slb("DescribeAccessControlListAttribute", AclId=entry["AclId"], Page=page, PageSize=50)
+                entries |= {one["AclEntryIP"]: one["AclEntryComment"] for one in told["AclEntrys"]["AclEntry"]}
+                total, page = told["TotalAclEntry"], page + 1
+            users = [(user["ListenerPort"], user["AclType"]) for user in told["RelatedListeners"]["RelatedListener"]]
+            found.append((entry["AclName"], sorted(entries.items()), sorted(users)))
         return sorted(found)
 
 

@@ -229,8 +229,8 @@ def test_a_charge_type_that_changes_the_next_day_is_done_and_told(cloud):
         "ModifyLoadBalancerInternetSpec",
     ]
     assert (changed.steps, changed.diff) == (predicted.steps, predicted.diff)
-    assert changed.outcome.plan.warnings == predicted.outcome.plan.warnings
-    assert "takes effect at 00:00 of the next day" in changed.outcome.plan.warnings[0]
+    assert changed.outcome.plan.later == predicted.outcome.plan.later
+    assert "takes effect at 00:00 of the next day" in changed.outcome.plan.later[0]
     assert changed.shown["load_balancer"]["internet_charge_type"] == "paybytraffic"
     has = told(cloud)
     assert (has["InternetChargeType"], has["Bandwidth"], has["LoadBalancerSpec"]) == (

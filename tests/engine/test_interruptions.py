@@ -37,8 +37,34 @@ AFTER = document(
 )
 REMOVAL = {"name": "prod-api", "state": "absent"}
 
+
+def guarded(entries, *listeners, **access):
+    """A document with an access list of so many networks on its first listener."""
+    made = document(servers(1), *listeners)
+    made["listeners"][0]["access_list"] = access
+    cidrs = [{"cidr": f"198.51.100.{host}", "comment": comment} for host, comment in entries.items()]
+    return {**made, "access_lists": [{"name": "office", "entries": cidrs, "purge_entries": True, "state": "present"}]}
+
+
+GUARDED = guarded(dict.fromkeys(range(60), ""), {"port": 6443}, lists=["office"], type="white")
+OTHERS = guarded(
+    {**dict.fromkeys(range(50, 60), "new"), **dict.fromkeys(range(60, 120), "")},
+    {"port": 6443},
+    lists=["office"],
+    type="black",
+)
+BARE = {**guarded({}, {"port": 6443}, lists=[]), "access_lists": [{"name": "office", "state": "absent"}]}
+
 #: scenario -> (what is there before, what is wanted, how many writes that takes)
-SCENARIOS = {"make": (None, FIRST, 7), "change": (BEFORE, AFTER, 7), "remove": (BEFORE, REMOVAL, 4)}
+SCENARIOS = {
+    "make": (None, FIRST, 7),
+    "change": (BEFORE, AFTER, 7),
+    "remove": (BEFORE, REMOVAL, 4),
+    "guard": (None, GUARDED, 7),
+    "other-guard": (GUARDED, OTHERS, 6),
+    "no-guard": (GUARDED, BARE, 2),
+    "remove-guarded": (GUARDED, REMOVAL, 4),
+}
 CASES = [
     pytest.param(name, write, applied, id=f"{name}-{write}-{'applied' if applied else 'lost'}")
     for name, (before, wanted, writes) in SCENARIOS.items()
@@ -60,7 +86,7 @@ def test_the_scenarios_take_as_many_writes_as_they_say(cloud, expected, name):
         cloud.run(before)
     assert cloud.run(wanted).outcome.writes == writes
     expected[name] = cloud.picture()
-    assert bool(expected[name]) == (name != "remove")
+    assert bool(expected[name]) == (wanted != REMOVAL)
 
 
 @pytest.mark.parametrize(("name", "write", "applied"), CASES)

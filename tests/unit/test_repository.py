@@ -205,7 +205,7 @@ def documentation(path: pathlib.Path) -> dict:
 
 
 #: Options that no object has: they say what is to be done, and leaving one out has to mean something.
-DEEDS = {"state", "purge", "purge_tags", "allow_public", "timeout", "enabled"}
+DEEDS = {"state", "purge", "purge_entries", "purge_tags", "allow_public", "timeout", "enabled"}
 
 
 def with_defaults(options: dict, prefix: str = "") -> dict[str, object]:
@@ -239,6 +239,7 @@ def test_the_shared_specs_have_no_default_either():
         ("listeners", "slb_listener", {"load_balancer", "owner", "allow_public"}),
         ("server_groups", "slb_server_group", {"load_balancer", "owner"}),
         ("load_balancer", "slb_instance", {"owner", "state"}),
+        ("access_lists", "slb_acl", {"owner"}),
     ],
 )
 def test_a_part_of_a_document_is_documented_as_its_own_module(part, module, without):

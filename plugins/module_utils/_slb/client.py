@@ -157,14 +157,22 @@ class Client:
         given = {"RegionId": self.region, **{key: value for key, value in parameters.items() if value is not None}}
         return self._tried(operation, given, lambda: service.generic(operation, ECS_VERSION, given))
 
-    def numbered_pages(self, operation: str, parameters: t.Mapping[str, t.Any]) -> t.Iterator[dict[str, t.Any]]:
-        """All pages of an operation that counts pages and tells TotalCount."""
+    def numbered_pages(
+        self,
+        operation: str,
+        parameters: t.Mapping[str, t.Any],
+        *,
+        size: int = PAGE_SIZE,
+        page_name: str = "PageNumber",
+        total_name: str = "TotalCount",
+    ) -> t.Iterator[dict[str, t.Any]]:
+        """All pages of an operation that counts pages and tells how many objects there are in all."""
         seen, number = 0, 1
         while True:
-            page = self.slb(operation, {**parameters, "PageNumber": number, "PageSize": PAGE_SIZE})
+            page = self.slb(operation, {**parameters, page_name: number, "PageSize": size})
             yield page
-            seen, number = seen + PAGE_SIZE, number + 1
-            if seen >= int(page.get("TotalCount") or 0):
+            seen, number = seen + size, number + 1
+            if seen >= int(page.get(total_name) or 0):
                 return
 
     def token_pages(

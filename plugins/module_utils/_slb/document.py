@@ -29,6 +29,10 @@ LCU_SPEC = "slb.lcu.elastic"
 #: What the API takes in one Add, Remove or Set call of backends.
 BACKENDS_PER_CALL = 20
 
+#: What the API takes in one Add or Remove call of an access list's entries, and in one list.
+ACL_ENTRIES_PER_CALL = 50
+ACL_ENTRIES = 300
+
 NAME = re.compile(r"[A-Za-z\u4e00-\u9fff][\w\u4e00-\u9fff./-]{0,79}")
 OWNER = re.compile(r"[A-Za-z0-9\u4e00-\u9fff][\w\u4e00-\u9fff./-]{0,39}")
 
@@ -112,6 +116,46 @@ class ServerGroup:
 
 
 @dataclasses.dataclass(frozen=True)
+class AclEntry:
+    """A network in an access list."""
+
+    cidr: str
+    comment: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AccessList:
+    """An access control list of the region. Found by its id, else by its name. ``entries`` is the whole list unless told otherwise."""
+
+    id: str | None = None
+    name: str | None = None
+    address_ip_version: str | None = None
+    entries: tuple[AclEntry, ...] | None = None
+    purge_entries: bool = True
+    tags: t.Mapping[str, str] | None = None
+    #: Networks that have to get through; never compared, only warned about.
+    caller_cidrs: tuple[str, ...] | None = None
+    state: str = "present"
+
+    @property
+    def label(self) -> str:
+        """How a sentence and a symbol name it."""
+        return self.name or self.id or ""
+
+    @property
+    def symbol(self) -> str:
+        return f"access_list:{self.label}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """Whom a listener serves: the names of its access lists (none: everybody), and whether they let in or keep out."""
+
+    lists: tuple[str, ...] | None = None
+    type: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class HealthCheck:
     """How the cloud checks the backends of a listener. Times in seconds."""
 
@@ -144,6 +188,7 @@ class Listener:
     proxy_protocol_v2: bool | None = None
     description: str | None = None
     health_check: HealthCheck = HealthCheck()
+    access_list: Access = Access()
     enabled: bool | None = True
     state: str = "present"
 
@@ -160,10 +205,15 @@ class FrontEnd:
     load_balancer: LoadBalancer
     server_groups: tuple[ServerGroup, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    access_lists: tuple[AccessList, ...] = ()
     state: str = "present"
     allow_public: bool = False
     #: The load balancer has to exist already: a module that manages only a part of it.
     load_balancer_exists: bool = False
+    #: Only access lists are meant: they belong to the region, and no load balancer is looked at.
+    without_load_balancer: bool = False
+    #: A removal leaves access lists alone: a list of the same name has the same owner by chance.
+    keeps_access_lists: bool = False
 
     @property
     def only_removes(self) -> bool:
@@ -184,8 +234,10 @@ def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
         load_balancer=load_balancer(options.get("load_balancer") or {}),
         server_groups=tuple(server_group(group) for group in options.get("server_groups") or ()),
         listeners=tuple(listener(entry) for entry in options.get("listeners") or ()),
+        access_lists=tuple(access_list(entry) for entry in options.get("access_lists") or ()),
         state=options.get("state") or "present",
         allow_public=bool(options.get("allow_public")),
+        keeps_access_lists=bool(options.get("keeps_access_lists")),
     )
     if document.load_balancer.id is None and document.load_balancer.name is None:
         document = dataclasses.replace(
@@ -213,6 +265,38 @@ def load_balancer(options: t.Mapping[str, t.Any]) -> LoadBalancer:
     )
 
 
+def lists_only(options: t.Mapping[str, t.Any]) -> FrontEnd:
+    """The document of a module that manages access lists, which need no load balancer."""
+    return dataclasses.replace(front_end(options), without_load_balancer=True)
+
+
+def access_list(options: t.Mapping[str, t.Any]) -> AccessList:
+    """An access list from its options, its networks in one spelling."""
+    desired = _given(AccessList, {key: value for key, value in options.items() if key != "entries"})
+    where = f"access_lists[{desired.label}]"
+    entries, callers = options.get("entries"), desired.caller_cidrs
+    if entries is not None:
+        entries = tuple(AclEntry(network(f"{where}.entries", entry["cidr"]), entry.get("comment")) for entry in entries)
+    if callers is not None:
+        callers = tuple(network(f"{where}.caller_cidrs", caller) for caller in callers)
+    return dataclasses.replace(desired, entries=entries, caller_cidrs=callers)
+
+
+def network(option: str, value: str) -> str:
+    """A network as the cloud spells it; a bare address is a network of one."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise DocumentError(
+            f"{option} has '{value}', which is no network; write one as 192.0.2.0/24, or an address as 192.0.2.1"
+        ) from None
+    raise DocumentError(f"{option} has '{value}', which is an address inside of a network; the network is {meant}")
+
+
 def server_group(options: t.Mapping[str, t.Any]) -> ServerGroup:
     """A group from its options."""
     backends = options.get("backends")
@@ -227,8 +311,15 @@ def listener(options: t.Mapping[str, t.Any]) -> Listener:
     health_check = dict(options.get("health_check") or {})
     if health_check.get("http_codes") is not None:
         health_check["http_codes"] = tuple(sorted(health_check["http_codes"]))
-    entry = _given(Listener, {key: value for key, value in options.items() if key != "health_check"})
-    return dataclasses.replace(entry, health_check=_given(HealthCheck, health_check))
+    access = dict(options.get("access_list") or {})
+    if access.get("lists") is not None:
+        access["lists"] = tuple(sorted(set(access["lists"])))
+    entry = _given(
+        Listener, {key: value for key, value in options.items() if key not in ("health_check", "access_list")}
+    )
+    return dataclasses.replace(
+        entry, health_check=_given(HealthCheck, health_check), access_list=_given(Access, access)
+    )
 
 
 T = t.TypeVar("T")
@@ -294,6 +385,9 @@ def check(document: FrontEnd) -> None:
         _check_server_group(group, document.owner)
     for entry in document.listeners:
         _check_listener(entry)
+    _unique("access_lists", [desired.label for desired in document.access_lists], "name")
+    for desired in document.access_lists:
+        _check_access_list(desired)
 
 
 def _unique(option: str, values: t.Sequence[str], what: str) -> None:
@@ -406,6 +500,23 @@ def _check_server_group(group: ServerGroup, owner: str) -> None:
                 f"{at}.description has {len(backend.description)} characters; beside the owner's mark {room} are possible"
             )
     _unique(f"{where}.backends", [backend.label for backend in group.backends or ()], "server and port")
+
+
+def _check_access_list(desired: AccessList) -> None:
+    where = f"access_lists[{desired.label}]"
+    if desired.id is None and desired.name is None:
+        raise DocumentError("access_lists has an entry with neither name nor id; one of the two is needed")
+    if desired.name is not None and not NAME.fullmatch(desired.name):
+        raise DocumentError(
+            f"{where}.name is '{desired.name}', but it has to begin with a letter or a Chinese character and have"
+            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
+        )
+    entries = desired.entries or ()
+    _unique(f"{where}.entries", [entry.cidr for entry in entries], "network")
+    if len(entries) > ACL_ENTRIES:
+        raise DocumentError(
+            f"{where}.entries has {len(entries)} networks; at most {ACL_ENTRIES} are possible in a list"
+        )
 
 
 def _check_listener(entry: Listener) -> None:

@@ -115,6 +115,7 @@ CODES: dict[str, Verdict] = {
     # something that refers to the object is not released yet
     "RspoolVipExist": Verdict.RETRY,
     "RspoolRuleExist": Verdict.RETRY,
+    "OperationFailed.AclBindedWithVip": Verdict.RETRY,
     # not there
     "InvalidLoadBalancerId.NotFound": Verdict.ABSENT,
     "ListenerNotFound": Verdict.ABSENT,
@@ -125,6 +126,7 @@ CODES: dict[str, Verdict] = {
     # another run was faster
     "ListenerAlreadyExists": Verdict.STALE,
     "Operation.NotAllowed": Verdict.STALE,
+    "AclEntryEmpty": Verdict.STALE,
     "InvalidBackendServers.ServerIpConflict": Verdict.STALE,
 }
 

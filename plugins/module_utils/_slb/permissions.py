@@ -46,14 +46,33 @@ LISTENER = (
     "slb:StopLoadBalancerListener",
 )
 
+READ_LISTS = ("slb:DescribeAccessControlListAttribute", "slb:DescribeAccessControlLists")
+ACCESS_LIST = (
+    *READ_LISTS,
+    "slb:AddAccessControlListEntry",
+    "slb:CreateAccessControlList",
+    "slb:DeleteAccessControlList",
+    "slb:RemoveAccessControlListEntry",
+    "slb:SetAccessControlListAttribute",
+)
+
 #: module -> the actions that it may need. Removing an instance takes its owner's listeners and groups along.
 MODULES: dict[str, tuple[str, ...]] = {
-    "slb_frontend": (*FIND, *GROUPS, *INSTANCE, *SERVER_GROUP, *LISTENER),
+    "slb_acl": (*ACCESS_LIST, "slb:DescribeRegions", "slb:TagResources"),
+    "slb_acl_info": (*READ_LISTS, "slb:DescribeRegions"),
+    "slb_frontend": (*FIND, *GROUPS, *INSTANCE, *SERVER_GROUP, *LISTENER, *ACCESS_LIST),
     "slb_health_info": (*FIND, "slb:DescribeHealthStatus"),
-    "slb_instance": (*FIND, *GROUPS, *INSTANCE, "slb:DeleteLoadBalancerListener", "slb:DeleteVServerGroup"),
+    "slb_instance": (
+        *FIND,
+        *GROUPS,
+        *INSTANCE,
+        *READ_LISTS,
+        "slb:DeleteLoadBalancerListener",
+        "slb:DeleteVServerGroup",
+    ),
     "slb_instance_info": FIND,
-    "slb_listener": (*FIND, *GROUPS, *LISTENER),
-    "slb_listener_info": (*FIND, *GROUPS),
+    "slb_listener": (*FIND, *GROUPS, *LISTENER, *READ_LISTS),
+    "slb_listener_info": (*FIND, *GROUPS, *READ_LISTS),
     "slb_server_group": (*FIND, *GROUPS, *SERVER_GROUP),
     "slb_server_group_info": (*FIND, *GROUPS),
 }

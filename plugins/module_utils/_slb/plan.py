@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import FrontEnd, Listener, LoadBalancer, ServerGroup
+from .document import AccessList, FrontEnd, Listener, LoadBalancer, ServerGroup
 
 C = t.TypeVar("C")
 LOAD_BALANCER = "load_balancer"
@@ -23,6 +23,13 @@ class Ref:
     """The id of an object that may only come into being while the plan is applied."""
 
     symbol: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """Several ids in one text with commas, each of which may be a Ref."""
+
+    parts: tuple[t.Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +71,7 @@ class CloudState:
     twins: tuple[Observed[LoadBalancer], ...] = ()
     server_groups: tuple[Observed[ServerGroup], ...] = ()
     listeners: tuple[Observed[Listener], ...] = ()
+    access_lists: tuple[Observed[AccessList], ...] = ()
     servers: tuple[Server, ...] = ()
     #: Servers in the default pool, which no document manages yet.
     default_pool: tuple[str, ...] = ()
@@ -105,13 +113,16 @@ class Plan:
     predicted: CloudState
     #: One sentence for each thing of others that stays.
     kept: tuple[str, ...] = ()
+    #: One sentence for each thing that works, but is hardly meant.
+    warnings: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
         return bool(self.steps)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def later(self) -> tuple[str, ...]:
+        """One sentence for each change whose effect shows much later."""
         return tuple(step.later for step in self.steps if step.later)
 
 
@@ -120,42 +131,61 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
 
     Raises DocumentError (and its kinds) with one sentence for what cannot be done; nothing was written then.
     """
-    from .resources import listener, load_balancer, server_group
+    from .resources import access_list, listener, load_balancer, server_group
 
+    if document.without_load_balancer:
+        return _build_lists(document, current)
     if document.state == "absent":
         return _remove(document, current)
     if document.only_removes and current.load_balancer is None:
         return Plan(steps=(), predicted=current)
     instance_steps, instance = load_balancer.plan(document, current)
     group_steps, groups = server_group.plan(document, current, instance)
-    listener_steps, listeners = listener.plan(document, current, instance, groups)
+    list_steps, lists = access_list.plan(document, current)
+    listener_steps, listeners = listener.plan(document, current, instance, groups, lists)
+    list_removals = access_list.plan_absent(document, current, instance, listeners)
     removals = [step for step in listener_steps if step.verb == "delete"]
     changes = [step for step in listener_steps if step.verb != "delete"]
     group_removals = [step for step in group_steps if step.verb == "delete"]
     group_changes = [step for step in group_steps if step.verb != "delete"]
     first = [step for step in instance_steps if not step.last]
     last = [step for step in instance_steps if step.last]
-    # A listener needs its group when it is made, and a group can only go when no listener needs it.
+    # A listener needs its group and its lists when it is made, and those can only go when no listener needs them.
     return Plan(
-        steps=(*first, *removals, *group_changes, *changes, *group_removals, *last),
+        steps=(*first, *removals, *group_changes, *list_steps, *changes, *group_removals, *list_removals, *last),
         predicted=dataclasses.replace(
-            current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners
+            current, load_balancer=instance, twins=(), server_groups=groups, listeners=listeners, access_lists=lists
         ),
+        warnings=tuple(access_list.warnings(document, current, lists, instance, listeners)),
+    )
+
+
+def _build_lists(document: FrontEnd, current: CloudState) -> Plan:
+    """The plan of a document about access lists alone."""
+    from .resources import access_list
+
+    steps, lists = access_list.plan(document, current)
+    return Plan(
+        steps=(*steps, *access_list.plan_absent(document, current)),
+        predicted=dataclasses.replace(current, access_lists=lists),
+        warnings=tuple(access_list.warnings(document, current, lists)),
     )
 
 
 def _remove(document: FrontEnd, current: CloudState) -> Plan:
     """Take away what this owner made, and say what of others keeps a part of it in place."""
-    from .resources import listener, load_balancer, server_group
+    from .resources import access_list, listener, load_balancer, server_group
 
     has = current.load_balancer
     if has is None:
-        return Plan(steps=(), predicted=CloudState())
+        list_steps, lists, lists_kept = access_list.plan_removal(document, current)
+        return Plan(steps=tuple(list_steps), predicted=CloudState(access_lists=lists), kept=tuple(lists_kept))
     listener_steps, listeners, listeners_kept = listener.plan_removal(document, current, has)
     group_steps, groups, groups_kept = server_group.plan_removal(document, current, listeners)
     steps, instance, kept = load_balancer.plan_removal(document, current, has, listeners, groups)
+    list_steps, lists, lists_kept = access_list.plan_removal(document, current, has, listeners)
     return Plan(
-        steps=(*listener_steps, *group_steps, *steps),
-        predicted=CloudState(load_balancer=instance, server_groups=groups, listeners=listeners),
-        kept=(*listeners_kept, *groups_kept, *kept),
+        steps=(*listener_steps, *group_steps, *steps, *list_steps),
+        predicted=CloudState(load_balancer=instance, server_groups=groups, listeners=listeners, access_lists=lists),
+        kept=(*listeners_kept, *groups_kept, *kept, *lists_kept),
     )

@@ -13,8 +13,8 @@ from . import lookup, waiters
 from .client import Client
 from .document import FrontEnd
 from .errors import ApiError, NotSettled, Overtaken, Verdict
-from .plan import LOAD_BALANCER, CloudState, Plan, Ref, Server, Step, Token, build
-from .resources import listener, load_balancer, server_group
+from .plan import LOAD_BALANCER, CloudState, Joined, Plan, Ref, Server, Step, Token, build
+from .resources import access_list, listener, load_balancer, server_group
 
 #: A read may lag behind a write; so long the cloud has to show what it accepted, in seconds.
 SETTLE_TIMEOUT = 20.0
@@ -52,6 +52,8 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
 
     servers are taken as they were where a run looked them up already.
     """
+    if document.without_load_balancer:
+        return CloudState(access_lists=access_list.fetch(client, document))
     if servers is None:
         servers = _servers(client, document)
     found = load_balancer.fetch(client, document.load_balancer)
@@ -60,7 +62,7 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
         used = listener.used_instances(client, [entry.id for entry in found if entry.id])
         instance, twins = load_balancer.choose_twin(found, used)
     if instance is None or instance.id is None:
-        return CloudState(servers=servers)
+        return CloudState(servers=servers, access_lists=access_list.fetch(client, document))
     removing = document.state == "absent"
     names = {group.name for group in document.server_groups}
     groups = (
@@ -80,11 +82,13 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
         if document.listeners or removing
         else []
     )
+    lists = access_list.fetch(client, document, listeners)
     return CloudState(
         load_balancer=instance,
         twins=twins,
+        access_lists=lists,
         server_groups=tuple(server_group.with_addresses(group, servers) for group in groups),
-        listeners=tuple(listeners),
+        listeners=tuple(listener.with_list_names(listeners, lists)),
         servers=servers,
         default_pool=_default_pool(client, instance.id) if removing else (),
     )
@@ -98,8 +102,13 @@ def inventory(client: Client, document: FrontEnd) -> CloudState:
         return CloudState()
     groups = server_group.fetch(client, instance.id, lambda name, owner: True)
     names = {group.id: group.config.name for group in groups if group.id}
+    listeners = listener.fetch(client, instance.id, names)
+    lists = access_list.fetch(client, document, listeners)
     return CloudState(
-        load_balancer=instance, server_groups=tuple(groups), listeners=tuple(listener.fetch(client, instance.id, names))
+        load_balancer=instance,
+        server_groups=tuple(groups),
+        listeners=tuple(listener.with_list_names(listeners, lists)),
+        access_lists=lists,
     )
 
 
@@ -169,6 +178,8 @@ def _known_ids(plan: Plan) -> dict[str, str]:
 def _resolved(value: t.Any, known: t.Mapping[str, str], token: str) -> t.Any:
     if isinstance(value, Ref):
         return known[value.symbol]
+    if isinstance(value, Joined):
+        return ",".join(_resolved(part, known, token) for part in value.parts)
     return token if isinstance(value, Token) else value
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import Backend, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
+from .document import AccessList, Backend, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
 from .plan import CloudState, Observed
 from .resources.load_balancer import COMPUTED
 
 
 def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
     """The whole front end as a result; None where nothing of it exists."""
-    if state.load_balancer is None:
+    lists = [access_list(has) for has in state.access_lists if _meant(document, has)]
+    if state.load_balancer is None and not lists:
         return None
     return {
         "name": document.owner,
-        "load_balancer": load_balancer(state.load_balancer),
+        "load_balancer": state.load_balancer and load_balancer(state.load_balancer),
         # by name: groups that are made in one second have no order of age
         "server_groups": [
             server_group(group)
@@ -28,6 +29,7 @@ def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
             if _named(document, group)
         ],
         "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
+        "access_lists": sorted(lists, key=lambda shown: str(shown["name"])),
     }
 
 
@@ -42,11 +44,14 @@ def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
         if getattr(document.load_balancer, field.name) is not None
     }
     hidden = (set(COMPUTED) - given) | {"id", "status", "region"}
-    shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
+    if shown["load_balancer"]:
+        shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
     for group in shown["server_groups"]:
         del group["id"]
     for entry in shown["listeners"]:
         del entry["status"]
+    for entry in shown["access_lists"]:
+        del entry["id"], entry["listeners"]
     return shown
 
 
@@ -56,6 +61,27 @@ def _named(document: FrontEnd, group: Observed[ServerGroup]) -> bool:
 
 def _listed(document: FrontEnd, entry: Observed[Listener]) -> bool:
     return document.state == "absent" or any(entry.config.symbol == desired.symbol for desired in document.listeners)
+
+
+def _meant(document: FrontEnd, has: Observed[AccessList]) -> bool:
+    if document.state == "absent":
+        return has.owner == document.owner and not document.keeps_access_lists
+    return any(
+        desired.id == has.id if desired.id else desired.name == has.config.name for desired in document.access_lists
+    )
+
+
+def access_list(has: Observed[AccessList]) -> dict[str, t.Any]:
+    """An access list as a result."""
+    return {
+        "id": has.id,
+        "name": has.config.name,
+        "address_ip_version": has.config.address_ip_version,
+        "entries": [dataclasses.asdict(entry) for entry in has.config.entries or ()],
+        "tags": dict(has.config.tags or {}),
+        "owner": has.owner,
+        "listeners": list(has.facts.get("listeners") or ()),
+    }
 
 
 def load_balancer(instance: Observed[LoadBalancer]) -> dict[str, t.Any]:
@@ -99,4 +125,6 @@ def listener(entry: Observed[Listener]) -> dict[str, t.Any]:
     del config["state"]
     codes = config["health_check"]["http_codes"]
     config["health_check"]["http_codes"] = None if codes is None else list(codes)
+    lists = config["access_list"]["lists"]
+    config["access_list"]["lists"] = None if lists is None else list(lists)
     return {**config, "owner": entry.owner, "status": entry.status}

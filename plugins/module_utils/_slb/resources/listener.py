@@ -7,12 +7,24 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
 from ..client import Client
-from ..document import OWNER_TAG, FrontEnd, HealthCheck, Listener, LoadBalancer, ServerGroup, differences, merged
+from ..document import (
+    OWNER_TAG,
+    Access,
+    AccessList,
+    FrontEnd,
+    HealthCheck,
+    Listener,
+    LoadBalancer,
+    ServerGroup,
+    differences,
+    merged,
+)
 from ..errors import DocumentError, Immutable
-from ..plan import CloudState, Observed, Ref, Step
+from ..plan import CloudState, Joined, Observed, Ref, Step
 from . import load_balancer
 
 HASH_SCHEDULERS = ("sch", "tch", "qch")
@@ -81,7 +93,7 @@ TCP_HEALTH_FIELDS = (
 )
 HTTP_ONLY = ("domain", "uri", "http_codes")
 #: Not managed here, but a Set call that leaves them out might reset them.
-CARRIED = ("AclStatus", "AclType", "AclId", "MasterSlaveServerGroupId")
+CARRIED = ("MasterSlaveServerGroupId",)
 
 
 def fetch(
@@ -124,6 +136,7 @@ def observe(entry: t.Mapping[str, t.Any], group_names: t.Mapping[str, str]) -> O
         server_group=group_names.get(group_id, group_id) if group_id else None,
         backend_port=int(entry["BackendServerPort"]) if entry.get("BackendServerPort") and not group_id else None,
         health_check=HealthCheck(**_read(TCP_HEALTH_FIELDS, values)),
+        access_list=_access(values),
         enabled=str(entry.get("Status")).lower() in RUNNING,
         **_read(TCP_FIELDS, values),
     )
@@ -134,6 +147,33 @@ def observe(entry: t.Mapping[str, t.Any], group_names: t.Mapping[str, str]) -> O
         status=str(entry.get("Status")).lower(),
         carried={name: values[name] for name in CARRIED if values.get(name)},
     )
+
+
+def _access(values: t.Mapping[str, t.Any]) -> Access:
+    """Lists by their ids; what a switched-off control still remembers is nothing."""
+    ids = [name for name in str(values.get("AclId") or "").split(",") if name]
+    if not _is_on(values.get("AclStatus")) or not ids:
+        return Access(lists=())
+    return Access(tuple(sorted(ids)), values.get("AclType"))
+
+
+def with_list_names(
+    entries: t.Sequence[Observed[Listener]], lists: t.Sequence[Observed[AccessList]]
+) -> list[Observed[Listener]]:
+    """Listeners whose access lists have names instead of ids."""
+    names = {has.id: has.config.label for has in lists if has.id}
+    return [_with_lists(entry, names) for entry in entries]
+
+
+def _with_lists(entry: Observed[Listener], names: t.Mapping[str, str]) -> Observed[Listener]:
+    return dataclasses.replace(entry, config=_by_list_name(entry.config, names))
+
+
+def _by_list_name(config: Listener, names: t.Mapping[str, str]) -> Listener:
+    if not config.access_list.lists:
+        return config
+    named = tuple(sorted({names.get(name, name) for name in config.access_list.lists}))
+    return dataclasses.replace(config, access_list=dataclasses.replace(config.access_list, lists=named))
 
 
 def _read(fields: t.Sequence[Field], values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -154,6 +194,9 @@ def normalised(config: Listener) -> Listener:
     return dataclasses.replace(
         config,
         health_check=check,
+        access_list=(
+            config.access_list if config.access_list.lists else dataclasses.replace(config.access_list, type=None)
+        ),
         connection_drain_timeout=config.connection_drain_timeout if config.connection_drain else None,
     )
 
@@ -164,28 +207,41 @@ def defaults(protocol: str, port: int) -> Listener:
         port=port,
         protocol=protocol,
         health_check=HealthCheck(**{field.option: field.default for field in TCP_HEALTH_FIELDS}),
+        access_list=Access(lists=()),
         **{field.option: field.default for field in TCP_FIELDS},
     )
 
 
 def plan(
-    document: FrontEnd, current: CloudState, instance: Observed[LoadBalancer], groups: t.Sequence[Observed[ServerGroup]]
+    document: FrontEnd,
+    current: CloudState,
+    instance: Observed[LoadBalancer],
+    groups: t.Sequence[Observed[ServerGroup]],
+    lists: t.Sequence[Observed[AccessList]] = (),
 ) -> tuple[list[Step], tuple[Observed[Listener], ...]]:
     """Steps that make the listeners of a document as they are wanted, and all listeners that there are then."""
     steps: list[Step] = []
-    listeners = {entry.config.symbol: entry for entry in current.listeners}
+    # a list that is renamed is the same list
+    renamed = {old.config.label: new.config.label for old in current.access_lists for new in lists if old.id == new.id}
+    listeners = {entry.config.symbol: _with_lists(entry, renamed) for entry in current.listeners}
+    ids = {has.id: has.config.label for has in lists if has.id}
     for entry in document.listeners:
-        desired = _by_group_name(entry, groups)
+        desired = _by_list_name(_by_group_name(entry, groups), ids)
         has = listeners.get(desired.symbol)
         if desired.state == "absent":
             if has is not None:
                 steps.append(_delete(has, instance))
                 del listeners[desired.symbol]
             continue
-        more, listeners[desired.symbol] = (
-            _create(document, desired, instance, groups) if has is None else _update(desired, has, instance, groups)
-        )
+        if has is None:
+            more, made = _create(document, desired, instance, groups, lists)
+        else:
+            more, made = _update(desired, has, instance, groups, lists)
+        guarded = has is not None and _guarded(has.config, current.access_lists)
+        if (has is None or guarded) and not _guarded(made.config, lists):
+            _refuse_public(document, desired, instance, opens=guarded)
         steps.extend(more)
+        listeners[desired.symbol] = made
     return steps, tuple(sorted(listeners.values(), key=_order))
 
 
@@ -193,6 +249,56 @@ def _by_group_name(desired: Listener, groups: t.Sequence[Observed[ServerGroup]])
     """A group may be given by its id; it is compared by its name."""
     name = next((group.config.name for group in groups if group.id and group.id == desired.server_group), None)
     return desired if name is None else dataclasses.replace(desired, server_group=name)
+
+
+def _guarded(config: Listener, lists: t.Sequence[Observed[AccessList]]) -> bool:
+    """Whether an allow list keeps somebody out. What an empty one does is not sure, and a whole address space is no guard."""
+    access = config.access_list
+    entries = [has.config.entries for has in lists if has.config.label in (access.lists or ())]
+    if access.type != "white" or not access.lists:
+        return False
+    # a list that was not read is one that somebody else looks after
+    known: list[t.Any] = [ipaddress.ip_network(entry.cidr) for found in entries for entry in found or ()]
+    whole = any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(known))
+    return (bool(known) or None in entries) and not whole
+
+
+def _refuse_public(document: FrontEnd, desired: Listener, instance: Observed[LoadBalancer], *, opens: bool) -> None:
+    if instance.config.address_type != "internet" or document.allow_public:
+        return
+    happens = "would lose the allow list that guards it, and" if opens else "would"
+    raise DocumentError(
+        f"{_where(desired)} {happens} be open to the whole internet on {instance.config.name}; set allow_public to true if that"
+        " is meant, or give it an access_list of type 'white' with entries, or take a load balancer with address_type 'intranet'"
+    )
+
+
+def _list_references(
+    desired: Listener, instance: Observed[LoadBalancer], lists: t.Sequence[Observed[AccessList]]
+) -> dict[str, t.Any]:
+    """What the API wants to be told of the access lists of a listener."""
+    access, where = desired.access_list, f"{_where(desired)}.access_list"
+    if not access.lists:
+        return {"AclStatus": "off"}
+    if access.type is None:
+        raise DocumentError(
+            f"{where} has lists, but no type; it needs 'white' to let them in, or 'black' to keep them out"
+        )
+    references = []
+    version = instance.config.address_ip_version or "ipv4"
+    for name in access.lists:
+        has = next((has for has in lists if name == has.config.label), None)
+        if has is None:
+            raise DocumentError(
+                f"{where}.lists has '{name}', but neither this document nor the region has an access list of that name or id"
+            )
+        if has.config.address_ip_version != version:
+            raise DocumentError(
+                f"{where}.lists has '{name}', which is for {has.config.address_ip_version}, but the load balancer"
+                f" {instance.config.name} is {version}; take a list with address_ip_version '{version}'"
+            )
+        references.append(has.id or Ref(has.config.symbol))
+    return {"AclStatus": "on", "AclType": access.type, "AclId": Joined(tuple(references))}
 
 
 def _where(desired: Listener) -> str:
@@ -205,17 +311,17 @@ def _target(desired: Listener, instance: Observed[LoadBalancer], protocol: bool 
 
 
 def _create(
-    document: FrontEnd, desired: Listener, instance: Observed[LoadBalancer], groups: t.Sequence[Observed[ServerGroup]]
+    document: FrontEnd,
+    desired: Listener,
+    instance: Observed[LoadBalancer],
+    groups: t.Sequence[Observed[ServerGroup]],
+    lists: t.Sequence[Observed[AccessList]],
 ) -> tuple[list[Step], Observed[Listener]]:
     if (desired.server_group is None) == (desired.backend_port is None):
         raise DocumentError(
             f"{_where(desired)} needs server_group, or backend_port for the default pool, one of the two"
         )
-    if instance.config.address_type == "internet" and not document.allow_public:
-        raise DocumentError(
-            f"{_where(desired)} would be open to the whole internet on {instance.config.name}; set allow_public to true if that"
-            " is meant, or take a load balancer with address_type 'intranet'"
-        )
+    _refuse_type_alone(desired, ())
     config = normalised(merged(desired, defaults(desired.protocol, desired.port)))
     steps = [
         Step(
@@ -225,6 +331,7 @@ def _create(
             {
                 **_target(desired, instance, protocol=False),
                 **_written(config, None),
+                **(_list_references(config, instance, lists) if config.access_list.lists else {}),
                 "BackendServerPort": config.backend_port,
                 "VServerGroupId": _group_reference(desired, groups),
                 "Tag": [{"Key": OWNER_TAG, "Value": document.owner}],
@@ -257,7 +364,9 @@ def _update(
     has: Observed[Listener],
     instance: Observed[LoadBalancer],
     groups: t.Sequence[Observed[ServerGroup]],
+    lists: t.Sequence[Observed[AccessList]],
 ) -> tuple[list[Step], Observed[Listener]]:
+    _refuse_type_alone(desired, has.config.access_list.lists or ())
     wanted = dataclasses.replace(desired, state=has.config.state)
     # a check that is turned on, or changes its type, needs the fields that were not there before
     base = dataclasses.replace(
@@ -282,6 +391,7 @@ def _update(
                     **_target(desired, instance, protocol=False),
                     **has.carried,
                     **_written(config, has.config),
+                    **_list_references(config, instance, lists),
                     **({"VServerGroup": "on", "VServerGroupId": group} if group else {}),
                     **(
                         {"MasterSlaveServerGroup": "on"}
@@ -307,6 +417,15 @@ def _update(
             )
         )
     return steps, dataclasses.replace(has, config=config, status="running" if config.enabled else "stopped")
+
+
+def _refuse_type_alone(desired: Listener, present: t.Sequence[str]) -> None:
+    access = desired.access_list
+    if access.type is not None and not (present if access.lists is None else access.lists):
+        raise DocumentError(
+            f"{_where(desired)}.access_list.type is '{access.type}', but there are no lists; give access_list.lists too, or leave"
+            " the type out"
+        )
 
 
 def _refuse_immutable(desired: Listener, changes: t.Sequence[tuple[str, t.Any, t.Any]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import ApiError, missing_group
 from .lifecycle import Clock, Lifecycle
 from .parameters import Parameters
-from .store import Listener, LoadBalancer, ServerGroup, State, Store
+from .store import AccessList, Listener, LoadBalancer, ServerGroup, State, Store
 from .switches import Switches
 
 Answer = dict[str, Any]
@@ -82,6 +82,13 @@ def find_group(cloud: Cloud, call: Call) -> ServerGroup:
     if group is None or group.region != call.region:
         raise missing_group()
     return group
+
+
+def find_access_list(cloud: Cloud, call: Call) -> AccessList:
+    found = cloud.state.access_lists.get(call.parameters.needed("AclId"))
+    if found is None or found.region != call.region:
+        raise ApiError("AclNotExist")
+    return found
 
 
 def find_listener(cloud: Cloud, call: Call) -> tuple[LoadBalancer, Listener]:

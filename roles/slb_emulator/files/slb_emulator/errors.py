@@ -20,6 +20,10 @@ STATUS = {
 }
 
 MESSAGES = {
+    "AclEntryEmpty": "The specified ACL entry is empty.",
+    "AclEntryExceedLimit": "The number of ACL entries exceeds the limit.",
+    "AclEntryIllegal": "The specified ACL entry is illegal.",
+    "AclEntryProcessing": "The ACL entries are being processed.",
     "AclNotExist": "The specified ACL does not exist.",
     "BackendServer.ServerIdEmpty": "The ServerId of a backend server must not be empty.",
     "BackendServersMalformed": "The specified BackendServers is malformed.",
@@ -45,6 +49,7 @@ MESSAGES = {
     "ObtainIpFail": "Failed to obtain the IP address of the backend server; it does not exist or is not running.",
     "Operation.Deny": "The operation is denied while the listener is being configured.",
     "OperationDenied.DeleteProtectionIsOn": "The loadbalancer can't be deleted due to DeleteProtection is enabled.",
+    "OperationFailed.AclBindedWithVip": "The specified ACL is bound to a listener.",
     "OperationFailed.ListenerStatusNotSupport": "The status of the listener does not support this operation.",
     "OverQuota": "The quota of load balancers is exceeded.",
     "RspoolVipExist": "There are vips associated with this vServer group.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, collapse_addresses
 from typing import NamedTuple
 
 from .inventory import Machine, Vpc
@@ -58,6 +59,8 @@ class Forward:
     scheduler: str
     members: tuple[Member, ...]
     shut_out: tuple[str, ...]  # sources that get no answer, while there is a member to send them to
+    allowed: tuple[str, ...] | None = None  # networks beside which no source gets an answer; None: all do
+    denied: tuple[str, ...] = ()  # networks that get no answer
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,22 @@ def targets(state: State, switches: Switches) -> list[Target]:
     return found
 
 
+def _access(state: State, switches: Switches, listener: Listener) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Networks that alone are let in (None: all are), and networks that are kept out."""
+    networks = [
+        IPv4Network(entry)
+        for list_id in listener.access_lists
+        for entry in state.access_lists[list_id].entries
+        if state.access_lists[list_id].version == "ipv4"
+    ]
+    merged = tuple(str(network) for network in collapse_addresses(networks))
+    if listener.settings.get("AclType") == "black":
+        return None, merged
+    if not listener.access_lists or (not merged and switches["empty_allow_list"] == "forward"):
+        return None, ()
+    return merged, ()
+
+
 def _forwards(
     state: State, switches: Switches, health: Callable[[str], str], balancer: LoadBalancer, listener: Listener
 ) -> Iterator[Forward]:
@@ -146,6 +165,7 @@ def _forwards(
     ]
     if not healthy and switches["no_healthy_backend"] == "forward":
         healthy = weighted
+    allowed, denied = _access(state, switches, listener)
     for name in sorted(vpc_names):
         yield Forward(
             vpc=name,
@@ -159,6 +179,8 @@ def _forwards(
                 if switches["hairpin"] == "backends"
                 else ()
             ),
+            allowed=allowed,
+            denied=denied,
         )
 
 

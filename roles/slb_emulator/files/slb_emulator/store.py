@@ -48,6 +48,11 @@ class Listener:
         return str(self.settings.get("VServerGroupId", ""))
 
     @property
+    def access_lists(self) -> list[str]:
+        """The ids of the lists in force."""
+        return self.settings["AclId"].split(",") if self.settings.get("AclStatus") == "on" else []
+
+    @property
     def serving(self) -> bool:
         return self.status == "running" or (self.status == "configuring" and self.next_status == "running")
 
@@ -91,9 +96,25 @@ class ServerGroup:
 
 
 @dataclass
+class AccessList:
+    """Entries lead from a network to its comment, in the order in which they were added."""
+
+    id: str
+    region: str
+    name: str
+    version: str
+    created: str
+    resource_group: str
+    entries: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    busy_until: float = 0.0
+
+
+@dataclass
 class State:
     load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+    access_lists: dict[str, AccessList] = field(default_factory=dict)
     client_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     sequence: int = 0
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -127,6 +148,7 @@ def _state(plain: dict[str, Any]) -> State:
                 key: ServerGroup(**{**value, "servers": _servers(value["servers"])})
                 for key, value in plain["server_groups"].items()
             },
+            "access_lists": {key: AccessList(**value) for key, value in plain.get("access_lists", {}).items()},
             "inventory": inventories.parse(plain["inventory"]),
         }
     )

@@ -43,6 +43,11 @@ SWITCHES = {
         "The page of ModifyLoadBalancerInternetSpec: a new charge type takes effect at 00:00 of the next day, and the "
         "instance is locked until then. That is hard to wait for in a rehearsal.",
     ),
+    "empty_allow_list": Switch(
+        ("forward", "refuse"),
+        "What a listener does whose allow list has no entries: the documentation of 2019 says that it forwards nothing, "
+        "the newer text of UDP listeners that it forwards everything.",
+    ),
     "last_listener": Switch(
         ("keep_active", "deactivate"),
         "The page of SetLoadBalancerStatus says that an instance without listeners becomes inactive; nobody relies on "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 import socket
+import time
 from collections.abc import Collection, Iterator, Sequence
 
 from .. import network
@@ -22,6 +23,7 @@ from ..forwarding import Desired, Forward, Member
 from ..inventory import Inventory, Machine, Vpc
 from ..network import Namespace
 
+REWIRE_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds
 CHECKER = "100.64.0.1"  # the cloud's checks come from 100.64.0.0/10
 
 # The router answers ARP for everyone, does not tell machines of shorter ways (there are none), and takes any source.
@@ -63,11 +65,23 @@ def _spread(forward: Forward) -> str:
     return {"sch": "jhash ip saddr", "tch": "jhash ip saddr . th sport"}.get(forward.scheduler, "numgen inc")
 
 
+def _guard(forward: Forward) -> Iterator[str]:
+    """Access lists: whoever is not let in gets nothing at all, not even a refusal."""
+    # Only new connections come here at all. But a namespace tracks none, and asks no nat chain, until a rule needs it to.
+    if forward.allowed == () or "0.0.0.0/0" in forward.denied:
+        yield "ct state new drop"
+    elif forward.allowed is not None and "0.0.0.0/0" not in forward.allowed:
+        yield f"ct state new ip saddr != {{ {', '.join(forward.allowed)} }} drop"
+    elif forward.denied:
+        yield f"ct state new ip saddr {{ {', '.join(forward.denied)} }} drop"
+
+
 @functools.lru_cache(maxsize=4096)
 def rules(forward: Forward) -> tuple[str, ...]:
     """The rules of one listener. They see the first packet of a connection only, so they never break one."""
+    guard = tuple(_guard(forward))
     if not forward.members:
-        return ("meta l4proto tcp reject with tcp reset",)
+        return (*guard, "meta l4proto tcp reject with tcp reset")
     members = forward.members
     if forward.scheduler == "rr":
         members = tuple(Member(member.address, member.port, 1) for member in members)
@@ -78,7 +92,7 @@ def rules(forward: Forward) -> tuple[str, ...]:
         places = ", ".join(f"{index} : {member.address} . {member.port}" for index, member in enumerate(order))
         target = f"{_spread(forward)} mod {len(order)} map {{ {places} }}"
     shut_out = (f"ip saddr {{ {', '.join(forward.shut_out)} }} drop",) if forward.shut_out else ()
-    return (*shut_out, f"meta l4proto {forward.protocol} dnat ip to {target}")
+    return (*guard, *shut_out, f"meta l4proto {forward.protocol} dnat ip to {target}")
 
 
 def _chain(forward: Forward) -> str:
@@ -202,10 +216,20 @@ class NftDataPlane:
         try:
             if not made and self._wired(space, machine, vpc):
                 return False
-            self._rewire(space, machine, vpc)
+            self._rewire_patiently(space, machine, vpc)
         finally:
             space.close()
         return True
+
+    def _rewire_patiently(self, space: Namespace, machine: Machine, vpc: Vpc) -> None:
+        """A namespace that somebody deleted goes in the background, and its ends of links vanish while they are looked at."""
+        for pause in REWIRE_PAUSES:
+            try:
+                self._rewire(space, machine, vpc)
+                return
+            except OSError:
+                time.sleep(pause)
+        self._rewire(space, machine, vpc)
 
     def _wired(self, space: Namespace, machine: Machine, vpc: Vpc) -> bool:
         router, link = self._routers[vpc.name], self._link(machine)

@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from . import ecs, listeners, load_balancers, regions, server_groups, tags
+from . import access_lists, ecs, listeners, load_balancers, regions, server_groups, tags
 from .registry import Operation, find
 
-__all__ = ["Operation", "ecs", "find", "listeners", "load_balancers", "regions", "server_groups", "tags"]
+__all__ = [
+    "Operation",
+    "access_lists",
+    "ecs",
+    "find",
+    "listeners",
+    "load_balancers",
+    "regions",
+    "server_groups",
+    "tags",
+]

@@ -13,10 +13,12 @@ from ..errors import ApiError, invalid, missing, missing_group, missing_resource
 from ..forwarding import UNAVAILABLE, check_key
 from ..parameters import Parameters, has_tags, tag_list
 from ..store import Listener, LoadBalancer
+from .access_lists import LISTENERS_PER_LIST, users_of
 from .paging import by_token
 from .registry import operation
 
 PER_BALANCER = 50
+LISTS_PER_LISTENER = 10
 ON_OFF = ("on", "off")
 HASHES = ("sch", "tch")
 SAME_AS_BACKEND = -520  # an old spelling for "no port of its own"
@@ -76,12 +78,29 @@ def _drain(parameters: Parameters, old: Answer) -> Answer:
     }
 
 
-def _access_list(parameters: Parameters, old: Answer) -> Answer:
+def _access_lists(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer) -> Answer:
     if parameters.choice("AclStatus", ON_OFF, old.get("AclStatus", "off")) == "off":
         return {"AclStatus": "off"}
-    parameters.needed("AclId")
-    parameters.choice("AclType", ("white", "black"), parameters.needed("AclType"))
-    raise ApiError("AclNotExist")  # there are no access lists here yet, so none can be found
+    if old.get("AclStatus") != "on" or "AclStatus" in parameters:
+        parameters.needed("AclId")
+        parameters.needed("AclType")
+    ids = parameters.names("AclId", LISTS_PER_LISTENER) or old["AclId"].split(",")
+    for list_id in ids:
+        found = cloud.state.access_lists.get(list_id)
+        if found is None or found.region != balancer.region:
+            raise ApiError("AclNotExist")
+        if found.version != balancer.attributes["AddressIPVersion"]:
+            raise invalid(
+                f"The specified AclId is invalid: {list_id} is of another AddressIPVersion than the instance."
+            )
+        users = [listener for dummy, listener in users_of(cloud, list_id)]
+        if list_id not in old.get("AclId", "").split(",") and len(users) >= LISTENERS_PER_LIST:
+            raise invalid(f"The specified AclId is invalid: {list_id} serves {LISTENERS_PER_LIST} listeners already.")
+    return {
+        "AclStatus": "on",
+        "AclType": parameters.choice("AclType", ("white", "black"), old.get("AclType", "")),
+        "AclId": ",".join(dict.fromkeys(ids)),
+    }
 
 
 def _bandwidth(parameters: Parameters, balancer: LoadBalancer, old: Answer) -> int:
@@ -100,12 +119,14 @@ def _scheduler(parameters: Parameters, old: Answer) -> str:
     return wanted
 
 
-def _tcp(parameters: Parameters, balancer: LoadBalancer, old: Answer, reset_health_check: bool = False) -> Answer:
+def _tcp(
+    cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer, reset_health_check: bool = False
+) -> Answer:
     """What TCP listeners have beside port and backends."""
     return {
         **_health_check(parameters, {} if reset_health_check else old),
         **_drain(parameters, old),
-        **_access_list(parameters, old),
+        **_access_lists(cloud, parameters, balancer, old),
         "Bandwidth": _bandwidth(parameters, balancer, old),
         "Scheduler": _scheduler(parameters, old),
         "Description": parameters.matching("Description", ".{1,256}", old.get("Description", "")),
@@ -167,7 +188,7 @@ def create_tcp(cloud: Cloud, call: Call) -> Answer:
     _free_port(balancer, port, "tcp")
     if len(balancer.listeners) >= PER_BALANCER:
         raise ApiError("ListenerNumberOverLimit")
-    settings = {**_tcp(parameters, balancer, {}), **_backends(cloud, parameters, balancer)}
+    settings = {**_tcp(cloud, parameters, balancer, {}), **_backends(cloud, parameters, balancer)}
     listener = Listener(port, "tcp", settings, tags=parameters.tags())
     balancer.listeners[listener.key] = listener
     return {}
@@ -182,7 +203,7 @@ def set_tcp(cloud: Cloud, call: Call) -> Answer:
     cloud.lifecycle.ready(listener, "set")
     reset = cloud.switches["set_omission"] == "reset_health_check"
     settings = {
-        **_tcp(parameters, balancer, listener.settings, reset),
+        **_tcp(cloud, parameters, balancer, listener.settings, reset),
         **_changed_backends(cloud, parameters, balancer, listener.settings),
     }
     if parameters.flag("DryRun"):
@@ -207,6 +228,7 @@ def describe_tcp(cloud: Cloud, call: Call) -> Answer:
         raise missing_resource()
     return {
         **call.answer(_seen(listener)),
+        **({"AclIds": {"AclId": listener.access_lists}} if listener.access_lists else {}),
         "LoadBalancerId": balancer.id,
         "ListenerPort": listener.port,
         "Status": listener.status,
@@ -222,6 +244,7 @@ def _listed(call: Call, balancer: LoadBalancer, listener: Listener) -> dict[str,
     own["ProxyProtocolV2Enabled"] = str(seen["ProxyProtocolV2Enabled"]).lower()  # a text in this answer alone
     return {
         **{name: value for name, value in seen.items() if name in fields},
+        **({"AclIds": listener.access_lists} if listener.access_lists else {}),
         "LoadBalancerId": balancer.id,
         "ListenerPort": listener.port,
         "ListenerProtocol": listener.protocol,

@@ -28,6 +28,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import
     static_key,
     without_proxy,
 )
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import (
     ApiError,
     DocumentError,
@@ -37,6 +38,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import
     Verdict,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import (
+    access_list,
     listener,
     load_balancer,
     server_group,
@@ -723,3 +725,44 @@ def test_health(client, cloud):
         },
     ]
     assert cloud.asked[0][2]["ListenerPort"] == "80"
+
+
+def in_region(*lists, total=None):
+    told = [{"AclId": f"acl-{number}", "AclName": name, "CreateTime": created} for number, name, created in lists]
+    return {"Acls": {"Acl": told}, "TotalCount": total or len(told)}
+
+
+def test_access_lists_are_read_page_by_page(client, cloud):
+    cloud.answers_with(in_region((2, "office", "2"), total=51), in_region((1, "office-2", "1"), (3, "office", "1")))
+    assert [has.id for has in access_list.every(client, "office")] == ["acl-3", "acl-2"]
+    assert [call[2]["PageSize"] for call in cloud.asked] == ["50", "50"]
+    assert cloud.asked[0][2]["AclName"] == "office"
+
+
+def test_only_lists_that_are_meant_are_read_with_their_entries(client, cloud):
+    def page(*cidrs):
+        told = [{"AclEntryIP": cidr, "AclEntryComment": "x"} for cidr in cidrs]
+        user = {"LoadBalancerId": "lb-1", "Protocol": "TCP", "ListenerPort": "80", "AclType": "black"}
+        return {"AclEntrys": {"AclEntry": told}, "TotalAclEntry": 51, "RelatedListeners": {"RelatedListener": [user]}}
+
+    wanted = front_end({"name": "prod", "access_lists": [{"name": "a"}, {"id": "acl-3"}]})
+    cloud.answers_with(
+        in_region((1, "a", "1"), (2, "b", "2"), (3, "c", "3")),
+        page("198.51.100.1", "192.0.2.0/24"),
+        page("203.0.113.0/24", "192.0.2.0/24"),
+        error("AclNotExist", 400),
+    )
+    first, second = access_list.fetch(client, wanted)
+    assert [entry.cidr for entry in first.config.entries] == ["192.0.2.0/24", "198.51.100.1/32", "203.0.113.0/24"]
+    assert first.facts["texts"]["198.51.100.1/32"] == "198.51.100.1"
+    assert first.facts["listeners"] == [{"load_balancer": "lb-1", "protocol": "tcp", "port": 80, "type": "black"}]
+    assert (second.id, second.config.entries) == ("acl-2", None)
+    assert [call[2].get("Page") for call in cloud.asked] == [None, "1", "2", "1"]
+    cloud.answers.clear()
+    cloud.answers_with(in_region((1, "a", "1")), error("Forbidden.RAM", 403))
+    with pytest.raises(ApiError):
+        access_list.fetch(client, wanted)
+
+
+def test_a_document_without_access_lists_does_not_ask_for_them(client, cloud):
+    assert access_list.fetch(client, front_end({"name": "prod"})) == () and cloud.asked == []

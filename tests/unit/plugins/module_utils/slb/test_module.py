@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _module
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import ApiError
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState
 
 BASE = "ansible_collections.clusterfront.ha.plugins.modules"
 NOBODY = {
@@ -67,7 +68,7 @@ def test_settings_take_what_they_know():
 
 LISTENER = dict.fromkeys(
     "port protocol server_group backend_port scheduler bandwidth persistence_timeout established_timeout"
-    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check enabled state".split()
+    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check access_list enabled state".split()
 )
 
 
@@ -91,6 +92,11 @@ def test_documents_of_the_small_modules():
         {"load_balancer": "prod", "name": "haproxy", "backends": None, "purge": "all", "state": "present"}
     )
     assert (made.owner, made.server_groups[0].purge) == ("prod", "all")
+    acl = importlib.import_module(f"{BASE}.slb_acl")
+    params = {key: None for key in acl.ARGUMENT_SPEC} | {"id": "acl-1", "purge_entries": False}
+    made = acl.document(params)
+    assert (made.owner, made.access_lists[0].id, made.access_lists[0].purge_entries) == ("acl-1", "acl-1", False)
+    assert made.without_load_balancer and acl.acl(made, CloudState()) is None
 
 
 def call(module: str, root: pathlib.Path, collections_path: pathlib.Path, environ=None, **options):

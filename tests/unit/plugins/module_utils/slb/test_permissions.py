@@ -60,7 +60,7 @@ def test_policies_of_modules_add_up():
 @pytest.mark.parametrize(
     ("modules", "sentence"),
     [
-        (["endpoint_probe"], "endpoint_probe is not among the modules that call the cloud: slb_frontend, "),
+        (["endpoint_probe"], "endpoint_probe is not among the modules that call the cloud: slb_acl, "),
         ([], "none is not among the modules"),
         ("slb_instance", "takes a list of modules, not 'slb_instance'"),
         (None, "takes a list of modules, not None"),

@@ -295,7 +295,7 @@ def test_each_change_of_an_instance_is_its_own_call():
         BOTH,
     )
     assert operations(plan) == ["SetLoadBalancerName", "SetLoadBalancerDeleteProtection", "TagResources"]
-    assert plan.warnings == ()
+    assert plan.later == ()
     assert plan.steps[1].parameters["DeleteProtection"] == "on"
     assert [tag["Key"] for tag in plan.steps[2].parameters["Tag"]] == ["new", "team"]
     assert plan.predicted.load_balancer.config == dataclasses.replace(
@@ -333,7 +333,7 @@ def test_bandwidth_and_charge_type_are_one_call():
 
 def test_a_new_bandwidth_works_at_once_and_a_new_charge_type_the_next_day():
     plan = build(document(load_balancer={"bandwidth": 10}), CloudState(load_balancer=PUBLIC))
-    assert plan.steps[0].parameters["InternetChargeType"] == "paybybandwidth" and plan.warnings == ()
+    assert plan.steps[0].parameters["InternetChargeType"] == "paybybandwidth" and plan.later == ()
     plan = build(
         document(
             load_balancer={"internet_charge_type": "paybytraffic", "spec": "slb.s2.small", "enabled": False},
@@ -346,7 +346,7 @@ def test_a_new_bandwidth_works_at_once_and_a_new_charge_type_the_next_day():
     assert operations(plan)[-2:] == ["SetLoadBalancerStatus", "ModifyLoadBalancerInternetSpec"]
     assert operations(plan)[0] == "ModifyLoadBalancerInstanceSpec"
     assert plan.predicted.load_balancer.config.bandwidth is None
-    assert len(plan.warnings) == 1 and "takes effect at 00:00 of the next day" in plan.warnings[0]
+    assert len(plan.later) == 1 and "takes effect at 00:00 of the next day" in plan.later[0]
 
 
 def test_from_paying_by_size_to_paying_by_use_is_one_call_and_one_way():
@@ -360,7 +360,7 @@ def test_from_paying_by_size_to_paying_by_use_is_one_call_and_one_way():
         ),
         CloudState(load_balancer=PUBLIC),
     )
-    assert operations(plan) == ["ModifyLoadBalancerInstanceChargeType"] and plan.warnings == ()
+    assert operations(plan) == ["ModifyLoadBalancerInstanceChargeType"] and plan.later == ()
     assert plan.steps[0].parameters == {
         "LoadBalancerId": "lb-1",
         "InstanceChargeType": "PayByCLCU",
@@ -795,6 +795,7 @@ def test_one_changed_option_is_sent_with_all_others():
         "HealthCheckInterval": 2,
         "HealthyThreshold": 3,
         "UnhealthyThreshold": 3,
+        "AclStatus": "off",
         "VServerGroup": "on",
         "VServerGroupId": "rsp-1",
     }
@@ -910,17 +911,12 @@ def test_what_is_not_managed_is_sent_back_unchanged():
     has = dataclasses.replace(
         LISTENER,
         config=dataclasses.replace(LISTENER.config, server_group=None),
-        carried={"AclStatus": "on", "AclId": "acl-1", "AclType": "white", "MasterSlaveServerGroupId": "rsp-ms"},
+        carried={"MasterSlaveServerGroupId": "rsp-ms"},
     )
     state = dataclasses.replace(BOTH, listeners=(has,))
     wanted = {"port": 6443, "protocol": "tcp", "bandwidth": 5, "enabled": True}
     parameters = build(document(listeners=[wanted]), state).steps[0].parameters
-    assert {
-        "AclStatus": "on",
-        "AclId": "acl-1",
-        "AclType": "white",
-        "MasterSlaveServerGroup": "on",
-    }.items() <= parameters.items()
+    assert {"MasterSlaveServerGroupId": "rsp-ms", "MasterSlaveServerGroup": "on"}.items() <= parameters.items()
     assert "VServerGroup" not in parameters
 
 
@@ -984,7 +980,7 @@ def test_a_listener_as_the_api_tells_it():
         },
     }
     found = listeners.observe(told, {})
-    assert (found.id, found.owner, found.status, found.carried) == ("tcp/6443", OWNER, "running", {"AclStatus": "off"})
+    assert (found.id, found.owner, found.status, found.carried) == ("tcp/6443", OWNER, "running", {})
     config = found.config
     assert (config.backend_port, config.server_group, config.enabled, config.proxy_protocol_v2) == (
         80,
