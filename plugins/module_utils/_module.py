@@ -17,7 +17,7 @@ from ._slb import view
 from ._slb.client import Client, Settings
 from ._slb.document import FrontEnd
 from ._slb.errors import ApiError, SdkMissing, SlbError
-from ._slb.plan import CloudState
+from ._slb.state import CloudState
 from ._slb.reconcile import reconcile
 
 REGION_VARIABLES = ("ALIBABA_CLOUD_REGION", "ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID")

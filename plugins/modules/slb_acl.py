@@ -184,7 +184,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, lists_only
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
 
 ARGUMENT_SPEC = argument_spec(_argspec.ACCESS_LIST, {"owner": {"type": "str"}})
 

@@ -170,7 +170,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, part_of_load_balancer, run
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, partial
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
 
 
 def document(params: dict) -> FrontEnd:

@@ -106,7 +106,12 @@ def _secured(target: Target, connection: socket.socket) -> ssl.SSLSocket:
         # nothing secret is sent: the question is what answers, not whether it can be trusted
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(connection, server_hostname=target.server_name or target.host)
+    secured = context.wrap_socket(
+        connection, server_hostname=target.server_name or target.host, do_handshake_on_connect=False
+    )
+    # by itself the handshake is left out where the other side has reset the connection already
+    secured.do_handshake()
+    return secured
 
 
 def _tls_facts(connection: ssl.SSLSocket) -> dict[str, t.Any]:
@@ -148,7 +153,9 @@ def _meaning(met: Probe, error: Exception) -> str:
         return UNREACHABLE
     if met.stage == "connect" and isinstance(error, ConnectionRefusedError):
         return REFUSED
-    if isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+    if isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)) or error.args[:1] == (
+        errno.ENOTCONN,
+    ):
         return CLOSED
     if met.stage == "connect":
         return UNREACHABLE

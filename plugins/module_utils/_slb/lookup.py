@@ -10,7 +10,7 @@ import json
 import typing as t
 
 from .client import PAGE_SIZE, Client
-from .plan import Server
+from .state import Server
 
 
 def servers(client: Client, private_ips: t.Iterable[str], ids: t.Iterable[str]) -> tuple[Server, ...]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is to be done: steps that refer to objects by symbol, and the plan that they make.
+"""What is to be done: a document and the cloud's state, compared, make one plan.
 
 Pure: no network, no clock, no Ansible. One plan decides changed, the diff, the prediction of check mode and the work.
 """
@@ -10,99 +10,10 @@ Pure: no network, no clock, no Ansible. One plan decides changed, the diff, the 
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
-from .document import AccessList, FrontEnd, Listener, LoadBalancer, ServerGroup
-
-C = t.TypeVar("C")
-LOAD_BALANCER = "load_balancer"
-
-
-@dataclasses.dataclass(frozen=True)
-class Ref:
-    """The id of an object that may only come into being while the plan is applied."""
-
-    symbol: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Joined:
-    """Several ids in one text with commas, each of which may be a Ref."""
-
-    parts: tuple[t.Any, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Token:
-    """A ClientToken: made once, the same in every try of the call."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed(t.Generic[C]):
-    """An object of the cloud, or one that a plan is going to make (id None)."""
-
-    config: C
-    id: str | None = None
-    owner: str | None = None
-    created: str = ""
-    status: str | None = None
-    #: What is shown to users but never compared.
-    facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    #: What the API wants back unchanged in a Set call, by its names on the wire.
-    carried: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Server:
-    """An ECS instance that a backend may be."""
-
-    id: str
-    private_ips: tuple[str, ...]
-    vpc_id: str | None
-    status: str
-
-
-@dataclasses.dataclass(frozen=True)
-class CloudState:
-    """What the cloud has of a document. Lists are ordered by age, the oldest first."""
-
-    load_balancer: Observed[LoadBalancer] | None = None
-    #: Younger instances of the same name and owner that nothing uses: two runs at once made them.
-    twins: tuple[Observed[LoadBalancer], ...] = ()
-    server_groups: tuple[Observed[ServerGroup], ...] = ()
-    listeners: tuple[Observed[Listener], ...] = ()
-    access_lists: tuple[Observed[AccessList], ...] = ()
-    servers: tuple[Server, ...] = ()
-    #: Servers in the default pool, which no document manages yet.
-    default_pool: tuple[str, ...] = ()
-
-    def group(self, name: str) -> Observed[ServerGroup] | None:
-        """The oldest group of a name."""
-        return next((group for group in self.server_groups if group.config.name == name), None)
-
-    def listener(self, symbol: str) -> Observed[Listener] | None:
-        return next((entry for entry in self.listeners if entry.config.symbol == symbol), None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One call of the API. parameters may hold Ref and Token; yields names the answer's field with the new id."""
-
-    symbol: str
-    verb: str
-    operation: str
-    parameters: t.Mapping[str, t.Any]
-    reason: str
-    yields: str | None = None
-    #: The waiter whose state has to be reached before the next step.
-    wait: str | None = None
-    #: Nothing of the instance can be changed after it: it comes at the end of the plan.
-    last: bool = False
-    #: A sentence where the cloud accepts the call now and shows its effect much later.
-    later: str | None = None
-
-    def to_result(self) -> dict[str, str]:
-        return {"object": self.symbol, "verb": self.verb, "operation": self.operation, "reason": self.reason}
+from .document import FrontEnd
+from .resources import access_list, listener, load_balancer, server_group
+from .state import CloudState, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +42,6 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
 
     Raises DocumentError (and its kinds) with one sentence for what cannot be done; nothing was written then.
     """
-    from .resources import access_list, listener, load_balancer, server_group
-
     if document.without_load_balancer:
         return _build_lists(document, current)
     if document.state == "absent":
@@ -162,8 +71,6 @@ def build(document: FrontEnd, current: CloudState) -> Plan:
 
 def _build_lists(document: FrontEnd, current: CloudState) -> Plan:
     """The plan of a document about access lists alone."""
-    from .resources import access_list
-
     steps, lists = access_list.plan(document, current)
     return Plan(
         steps=(*steps, *access_list.plan_absent(document, current)),
@@ -174,8 +81,6 @@ def _build_lists(document: FrontEnd, current: CloudState) -> Plan:
 
 def _remove(document: FrontEnd, current: CloudState) -> Plan:
     """Take away what this owner made, and say what of others keeps a part of it in place."""
-    from .resources import access_list, listener, load_balancer, server_group
-
     has = current.load_balancer
     if has is None:
         list_steps, lists, lists_kept = access_list.plan_removal(document, current)

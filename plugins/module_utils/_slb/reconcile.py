@@ -13,8 +13,9 @@ from . import lookup, waiters
 from .client import Client
 from .document import FrontEnd
 from .errors import ApiError, NotSettled, Overtaken, Verdict
-from .plan import LOAD_BALANCER, CloudState, Joined, Plan, Ref, Server, Step, Token, build
+from .plan import Plan, build
 from .resources import access_list, listener, load_balancer, server_group
+from .state import LOAD_BALANCER, CloudState, Joined, Ref, Server, Step, Token
 
 #: A read may lag behind a write; so long the cloud has to show what it accepted, in seconds.
 SETTLE_TIMEOUT = 20.0

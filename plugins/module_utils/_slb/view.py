@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from .document import AccessList, Backend, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
-from .plan import CloudState, Observed
+from .state import CloudState, Observed
 from .resources.load_balancer import COMPUTED
 
 

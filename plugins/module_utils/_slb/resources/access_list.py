@@ -23,7 +23,7 @@ from ..document import (
     LoadBalancer,
 )
 from ..errors import ApiError, DocumentError, Immutable, LookupFailed, Verdict, quoted
-from ..plan import CloudState, Observed, Ref, Step
+from ..state import CloudState, Observed, Ref, Step
 
 #: The largest page of both operations; without paging an answer silently ends after ten entries.
 PAGE_SIZE = 50

@@ -24,7 +24,7 @@ from ..document import (
     merged,
 )
 from ..errors import DocumentError, Immutable
-from ..plan import CloudState, Joined, Observed, Ref, Step
+from ..state import CloudState, Joined, Observed, Ref, Step
 from . import load_balancer
 
 HASH_SCHEDULERS = ("sch", "tch", "qch")

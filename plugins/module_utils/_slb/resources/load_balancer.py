@@ -22,7 +22,7 @@ from ..document import (
     merged,
 )
 from ..errors import DocumentError, Immutable, LookupFailed, quoted
-from ..plan import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
+from ..state import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
 
 #: Fixed when the instance is made. Replacing it would change the address, so nothing ever does that by itself.
 IMMUTABLE = ("address_type", "vpc_id", "vswitch_id", "address", "address_ip_version", "master_zone_id", "slave_zone_id")

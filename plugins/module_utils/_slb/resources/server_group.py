@@ -16,7 +16,7 @@ import typing as t
 from ..client import Client
 from ..document import BACKENDS_PER_CALL, OWNER_TAG, Backend, FrontEnd, LoadBalancer, ServerGroup, marked, unmarked
 from ..errors import ApiError, DocumentError, LookupFailed, Verdict, quoted
-from ..plan import CloudState, Observed, Ref, Server, Step
+from ..state import CloudState, Observed, Ref, Server, Step
 from . import load_balancer
 
 DEFAULT_WEIGHT = 100

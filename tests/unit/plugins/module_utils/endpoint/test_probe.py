@@ -137,6 +137,11 @@ def outcome(met: Probe):
     return met.result, met.stage
 
 
+def outcomes(handle, expected):
+    """A reset may come before connecting has returned; then that is where it ended."""
+    return {expected, (expected[0], "connect")} if handle is reset else {expected}
+
+
 @pytest.mark.parametrize(
     ("handle", "expected"),
     [
@@ -192,7 +197,7 @@ def test_no_route():
 def test_tls_with_something_that_does_not_speak_it(handle, expected):
     with listening(handle) as port:
         met = probe(Target(HOST, port, tls=True, path="/readyz"), TIMEOUT)
-    assert outcome(met) == expected and met.error
+    assert outcome(met) in outcomes(handle, expected) and met.error
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_tls_with_something_that_does_not_speak_it(handle, expected):
 def test_http_with_something_that_does_not_speak_it(handle, expected):
     with listening(handle) as port:
         met = probe(Target(HOST, port, path="/readyz"), TIMEOUT)
-    assert outcome(met) == expected and met.http_status is None
+    assert outcome(met) in outcomes(handle, expected) and met.http_status is None
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 503])

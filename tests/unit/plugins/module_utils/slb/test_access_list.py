@@ -22,7 +22,8 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     lists_only,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError, Immutable, LookupFailed
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState, Joined, Observed, Ref, build
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import build
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState, Joined, Observed, Ref
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import access_list
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import listener as listeners
 

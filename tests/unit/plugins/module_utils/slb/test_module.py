@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _module
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import ApiError
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
 
 BASE = "ansible_collections.clusterfront.ha.plugins.modules"
 NOBODY = {

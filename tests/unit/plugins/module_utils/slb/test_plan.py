@@ -24,15 +24,8 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     partial,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError, Immutable, LookupFailed
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import (
-    CloudState,
-    Observed,
-    Plan,
-    Ref,
-    Server,
-    Token,
-    build,
-)
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import Plan, build
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState, Observed, Ref, Server, Token
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import listener as listeners
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer, server_group
 

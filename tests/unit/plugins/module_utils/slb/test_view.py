@@ -19,7 +19,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     ServerGroup,
     front_end,
 )
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import CloudState, Observed
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState, Observed
 
 STATE = CloudState(
     load_balancer=Observed(
