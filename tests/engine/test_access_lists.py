@@ -39,11 +39,11 @@ def listener(**options):
     return {"port": 6443, "protocol": "tcp", "backend_port": 80, "enabled": True, "state": "present", **options}
 
 
-def front(*listeners, access_lists=None, load_balancer=LAB, **options):
+def front(*listeners, access_lists=None, load_balancer=None, **options):
     lists = [office({"cidr": "192.0.2.0/24"})] if access_lists is None else access_lists
     return {
         "name": "prod-api",
-        "load_balancer": load_balancer,
+        "load_balancer": load_balancer or LAB,
         "listeners": list(listeners),
         "access_lists": lists,
         **options,
