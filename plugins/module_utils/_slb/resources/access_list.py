@@ -24,6 +24,7 @@ from ..document import (
 )
 from ..errors import ApiError, DocumentError, Immutable, LookupFailed, Verdict, quoted
 from ..state import CloudState, Observed, Ref, Step
+from .tags import wrapped, written
 
 #: The largest page of both operations; without paging an answer silently ends after ten entries.
 PAGE_SIZE = 50
@@ -61,7 +62,7 @@ def every(client: Client, name: str | None = None) -> list[Observed[AccessList]]
 
 def observe(entry: t.Mapping[str, t.Any]) -> Observed[AccessList]:
     """A list as DescribeAccessControlLists tells it."""
-    tags = {tag["TagKey"]: tag["TagValue"] for tag in (entry.get("Tags") or {}).get("Tag") or ()}
+    tags = wrapped(entry)
     owner = tags.pop(OWNER_TAG, None)
     return Observed(
         AccessList(
@@ -167,7 +168,7 @@ def _create(document: FrontEnd, desired: AccessList) -> tuple[list[Step], Observ
         desired.symbol,
         "create",
         "CreateAccessControlList",
-        {"AclName": desired.name, "AddressIPVersion": version, "Tag": _tags({**tags, OWNER_TAG: document.owner})},
+        {"AclName": desired.name, "AddressIPVersion": version, "Tag": written({**tags, OWNER_TAG: document.owner})},
         f"create the access list {desired.name}",
         yields="AclId",
     )
@@ -217,7 +218,7 @@ def _update(desired: AccessList, has: Observed[AccessList]) -> tuple[list[Step],
                 desired.symbol,
                 "tag",
                 "TagResources",
-                {"ResourceType": "acl", "ResourceId": [has.id], "Tag": _tags(new_tags)},
+                {"ResourceType": "acl", "ResourceId": [has.id], "Tag": written(new_tags)},
                 f"set the tags {quoted(sorted(new_tags))}",
             )
         )
@@ -275,10 +276,6 @@ def _entry_step(
         {"AclId": target, "AclEntrys": json.dumps(entries, ensure_ascii=False)},
         f"{verb} {count}: {quoted(entry['entry'] for entry in entries)}",
     )
-
-
-def _tags(tags: t.Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def _users(

@@ -26,6 +26,7 @@ from ..document import (
 from ..errors import DocumentError, Immutable
 from ..state import CloudState, Joined, Observed, Ref, Step
 from . import load_balancer
+from .tags import listed, written
 
 HASH_SCHEDULERS = ("sch", "tch", "qch")
 RUNNING = ("running", "starting", "configuring")
@@ -127,7 +128,7 @@ def observe(entry: t.Mapping[str, t.Any], group_names: t.Mapping[str, str]) -> O
     """A listener as DescribeLoadBalancerListeners tells it: common fields at the top, the protocol's own below."""
     protocol = str(entry["ListenerProtocol"]).lower()
     values = {**entry, **(entry.get(f"{protocol.upper()}ListenerConfig") or {})}
-    tags = {tag["TagKey"]: tag["TagValue"] for tag in entry.get("Tags") or ()}
+    tags = listed(entry.get("Tags"))
     group_id = entry.get("VServerGroupId") or None
     config = Listener(
         port=int(entry["ListenerPort"]),
@@ -334,7 +335,7 @@ def _create(
                 **(_list_references(config, instance, lists) if config.access_list.lists else {}),
                 "BackendServerPort": config.backend_port,
                 "VServerGroupId": _group_reference(desired, groups),
-                "Tag": [{"Key": OWNER_TAG, "Value": document.owner}],
+                "Tag": written({OWNER_TAG: document.owner}),
             },
             f"create the listener {desired.protocol}/{desired.port}",
             # the listener has no id of its own; what waits for it is known by its port

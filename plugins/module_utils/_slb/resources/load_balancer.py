@@ -23,6 +23,7 @@ from ..document import (
 )
 from ..errors import DocumentError, Immutable, LookupFailed, quoted
 from ..state import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
+from .tags import wrapped, written
 
 #: Fixed when the instance is made. Replacing it would change the address, so nothing ever does that by itself.
 IMMUTABLE = ("address_type", "vpc_id", "vswitch_id", "address", "address_ip_version", "master_zone_id", "slave_zone_id")
@@ -56,7 +57,7 @@ def search(client: Client, wanted: LoadBalancer) -> list[Observed[LoadBalancer]]
         "VpcId": wanted.vpc_id,
         "AddressType": wanted.address_type,
         "Address": wanted.address,
-        "Tag": _tags(tags) or None,
+        "Tag": written(tags) or None,
     }
     found = [
         observe(entry)
@@ -80,7 +81,7 @@ def _mark(entry: Observed[LoadBalancer]) -> dict[str, str]:
 
 def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
     """An instance as DescribeLoadBalancers tells it."""
-    tags = {tag["TagKey"]: tag["TagValue"] for tag in (entry.get("Tags") or {}).get("Tag") or ()}
+    tags = wrapped(entry)
     owner = tags.pop(OWNER_TAG, None)
     internet_charge_type = None if entry["AddressType"] == "intranet" else _charge_type(entry)
     charge_type = entry.get("InstanceChargeType") or "PayBySpec"
@@ -283,7 +284,7 @@ def _tag_steps(has: Observed[LoadBalancer], wanted: t.Mapping[str, str]) -> list
         parameters = {**target, "TagKey": gone}
         steps.append(Step(LOAD_BALANCER, "untag", "UntagResources", parameters, f"remove the tags {quoted(gone)}"))
     if new:
-        parameters = {**target, "Tag": _tags(new)}
+        parameters = {**target, "Tag": written(new)}
         steps.append(Step(LOAD_BALANCER, "tag", "TagResources", parameters, f"set the tags {quoted(sorted(new))}"))
     return steps
 
@@ -369,7 +370,7 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
             "Bandwidth": config.bandwidth,
             "DeleteProtection": "on" if config.delete_protection else "off",
             **_protection(config.modification_protection),
-            "Tag": _tags({**(config.tags or {}), OWNER_TAG: document.owner}),
+            "Tag": written({**(config.tags or {}), OWNER_TAG: document.owner}),
             "ClientToken": Token(),
         },
         f"create the {address_type} instance {config.name}",
@@ -450,10 +451,6 @@ def _update(has: Observed[LoadBalancer], wanted: LoadBalancer, option: str, old:
         last=tomorrow is not None or (option == "enabled" and not new),
         later=tomorrow,
     )
-
-
-def _tags(tags: t.Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def plan_removal(

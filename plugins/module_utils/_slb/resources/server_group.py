@@ -18,6 +18,7 @@ from ..document import BACKENDS_PER_CALL, OWNER_TAG, Backend, FrontEnd, LoadBala
 from ..errors import ApiError, DocumentError, LookupFailed, Verdict, quoted
 from ..state import CloudState, Observed, Ref, Server, Step
 from . import load_balancer
+from .tags import wrapped, written
 
 DEFAULT_WEIGHT = 100
 Key = t.Tuple[t.Optional[str], int]
@@ -30,7 +31,7 @@ def fetch(
     answer = client.slb("DescribeVServerGroups", {"LoadBalancerId": load_balancer_id, "IncludeListener": True})
     groups = []
     for entry in answer["VServerGroups"]["VServerGroup"]:
-        tags = {tag["TagKey"]: tag["TagValue"] for tag in (entry.get("Tags") or {}).get("Tag") or ()}
+        tags = wrapped(entry)
         name, owner = entry["VServerGroupName"], tags.get(OWNER_TAG)
         backends: tuple[Backend, ...] | None = None
         if wanted(name, owner):
@@ -204,7 +205,7 @@ def _create(
             "LoadBalancerId": load_balancer.reference(instance),
             "VServerGroupName": desired.name,
             "BackendServers": _wire(first) if first else None,
-            "Tag": [{"Key": OWNER_TAG, "Value": document.owner}],
+            "Tag": written({OWNER_TAG: document.owner}),
         },
         f"create the server group {desired.name} with {_count(backends)}",
         yields="VServerGroupId",
