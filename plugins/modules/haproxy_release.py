@@ -24,15 +24,48 @@ options:
       - The whole configuration.
       - It must hold V(@release@) as the last word of C(description) in its C(global) section. The word is replaced by
         the name of the release.
+      - V(@directory@) is replaced by the directory of the release, where O(files) lie.
+      - Servers that are not as the configuration says are so by M(clusterfront.ha.haproxy_server); that is put onto their
+        lines.
     type: str
     required: true
   inputs:
     description:
-      - Files on the host that the configuration reads, such as certificates. When one of them changes, a new release
-        is made and loaded.
+      - Files on the host that the configuration reads where they are. When one of them changes, a new release is made
+        and loaded.
     type: list
     elements: path
     default: []
+  files:
+    description:
+      - Files on the host, such as certificates, that are copied into the release. When one of them changes, a new release
+        is made and loaded; a way back brings back the old ones too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - The name in the directory of the release.
+        type: str
+        required: true
+      source:
+        description:
+          - The file on the host.
+        type: path
+        required: true
+      option:
+        description:
+          - How sentences call the file, as in V('web' has tls.certificate).
+        type: str
+        required: true
+      holds:
+        description:
+          - What has to be in it, in PEM form. A key has to be without a password.
+        type: list
+        elements: str
+        choices: [certificate, key]
+        default: []
   directory:
     description:
       - Where C(releases) and the link C(current) live.
@@ -45,7 +78,7 @@ options:
     default: /usr/sbin/haproxy
   unit:
     description:
-      - The systemd unit. A drop-in makes it start from the link.
+      - The systemd unit. A drop-in makes it start from the link. For a O(container) it is written as a whole.
     type: str
     default: haproxy.service
   unit_directory:
@@ -74,11 +107,48 @@ options:
         process of the unit really gets; the drop-in raises the limit where that is needed and possible.
       - Nothing is checked where this is not given.
     type: int
+  shares:
+    description:
+      - How many listens have O(maxconn) connections each.
+    type: int
+    default: 1
   reserve:
     description:
-      - Connections that the configuration allows on top of O(maxconn), for its own health port.
+      - Connections that the configuration allows on top of those, for its own health port.
     type: int
     default: 0
+  container:
+    description:
+      - Run HAProxy in a container of this image, under systemd; as a quadlet where podman is 4.4 or newer.
+      - The image has to be there. It is what validates the configuration, and a reload keeps the container.
+    type: dict
+    suboptions:
+      engine:
+        description:
+          - The program that runs containers.
+        type: path
+        required: true
+      version:
+        description:
+          - Its version.
+        type: str
+        required: true
+      name:
+        description:
+          - The name of the container.
+        type: str
+        required: true
+      image:
+        description:
+          - The image.
+        type: str
+        required: true
+      mounts:
+        description:
+          - What else the container sees, each as C(source:target[:options]).
+        type: list
+        elements: str
+        default: []
   listeners:
     description:
       - What has to answer on this host once the configuration is live.
@@ -153,14 +223,26 @@ steps:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.container import Container
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import Listener, ReleaseError
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.plan import Plan, State
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.release import Wanted, release
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.release import File, Wanted, release
 
 ARGUMENT_SPEC = {
     "content": {"type": "str", "required": True},
     "inputs": {"type": "list", "elements": "path", "default": []},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "source": {"type": "path", "required": True},
+            "option": {"type": "str", "required": True},
+            "holds": {"type": "list", "elements": "str", "choices": ["certificate", "key"], "default": []},
+        },
+    },
     "directory": {"type": "path", "default": "/etc/haproxy"},
     "binary": {"type": "path", "default": "/usr/sbin/haproxy"},
     "unit": {"type": "str", "default": "haproxy.service"},
@@ -169,7 +251,18 @@ ARGUMENT_SPEC = {
     "stats_socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
     "master_socket": {"type": "path", "default": "/run/haproxy/master.sock"},
     "maxconn": {"type": "int"},
+    "shares": {"type": "int", "default": 1},
     "reserve": {"type": "int", "default": 0},
+    "container": {
+        "type": "dict",
+        "options": {
+            "engine": {"type": "path", "required": True},
+            "version": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "image": {"type": "str", "required": True},
+            "mounts": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "listeners": {
         "type": "list",
         "elements": "dict",
@@ -191,8 +284,8 @@ def differences(settings: Settings, state: State, plan: Plan) -> list[dict[str, 
     found = []
     if state.text != plan.text:
         found.append((settings.config, state.text, plan.text))
-    if plan.write_drop_in:
-        found.append((settings.drop_in, state.drop_in, plan.drop_in))
+    if plan.write_unit:
+        found.append((settings.unit_file, state.unit_file, plan.unit_file))
     return [
         {"before_header": path, "after_header": path, "before": before or "", "after": after}
         for path, before, after in found
@@ -202,7 +295,10 @@ def differences(settings: Settings, state: State, plan: Plan) -> list[dict[str, 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
-    settings = Settings(**{name: params[name] for name in PLACES})
+    container = params["container"]
+    if container is not None:
+        container = Container(**{**container, "mounts": tuple(container["mounts"])})
+    settings = Settings(**{name: params[name] for name in PLACES}, container=container)
     wanted = Wanted(
         content=params["content"],
         inputs=tuple(params["inputs"]),
@@ -210,11 +306,15 @@ def main() -> None:
         reserve=params["reserve"],
         listeners=tuple(Listener(**listener) for listener in params["listeners"]),
         keep=params["keep"],
+        shares=params["shares"],
+        files=tuple(File(**{**file, "holds": tuple(file["holds"])}) for file in params["files"]),
     )
     try:
-        state, plan = release(settings, wanted, module.check_mode)
+        state, plan, new = release(settings, wanted, module.check_mode)
     except (ReleaseError, OSError) as error:
         module.fail_json(msg=str(error))
+    for sentence in new.missing:
+        module.warn(f"{sentence}; a real run would be refused.")
     module.exit_json(
         changed=bool(plan.steps),
         release=plan.release,

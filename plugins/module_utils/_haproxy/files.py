@@ -14,9 +14,13 @@ import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .container import Container
+
 CONFIG = "haproxy.cfg"
 DROP_IN = "50-clusterfront.conf"
 STAGED = ".staged-"
+SERVER_STATE = "server-state.json"
+QUADLETS = "/etc/containers/systemd"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Settings:
     stats_socket: str
     master_socket: str
     timeout: float
+    container: Container | None = None
 
     @property
     def releases(self) -> str:
@@ -40,13 +45,26 @@ class Settings:
     def link(self) -> str:
         return os.path.join(self.directory, "current")
 
+    def place(self, release: str) -> str:
+        """The directory of a release."""
+        return os.path.join(self.releases, release)
+
     @property
     def config(self) -> str:
         return os.path.join(self.link, CONFIG)
 
     @property
-    def drop_in(self) -> str:
-        return os.path.join(self.unit_directory, f"{self.unit}.d", DROP_IN)
+    def server_state(self) -> str:
+        return os.path.join(self.directory, SERVER_STATE)
+
+    @property
+    def unit_file(self) -> str:
+        """What is ours of the unit: a drop-in of the package's, or all of a container's."""
+        if self.container is None:
+            return os.path.join(self.unit_directory, f"{self.unit}.d", DROP_IN)
+        if self.container.quadlet:
+            return os.path.join(QUADLETS, f"{self.container.name}.container")
+        return os.path.join(self.unit_directory, self.unit)
 
 
 def read(path: str) -> str | None:
@@ -65,12 +83,12 @@ def read_bytes(path: str) -> bytes | None:
         return None
 
 
-def write(path: str, text: str, mode: int) -> None:
+def write(path: str, data: str | bytes, mode: int) -> None:
     """Write a file whole: a run that is killed leaves the old one or the new one."""
     handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=STAGED)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)
@@ -93,34 +111,47 @@ def lock(settings: Settings) -> t.Iterator[None]:
 
 
 @contextmanager
-def staged(settings: Settings, text: str) -> t.Iterator[str]:
-    """The configuration of a release that has no name yet; what gets none is gone afterwards."""
+def staged(settings: Settings, beside: t.Mapping[str, bytes]) -> t.Iterator[str]:
+    """The directory of a release that has no name yet; what gets none is gone afterwards."""
     directory = tempfile.mkdtemp(dir=settings.releases, prefix=STAGED)
     try:
-        os.chmod(directory, 0o750)
-        config = os.path.join(directory, CONFIG)
-        write(config, text, 0o640)
-        yield config
+        fill(directory, beside)
+        yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def aside(text: str) -> t.Iterator[str]:
-    """A configuration to look at, away from the releases."""
+def aside(beside: t.Mapping[str, bytes]) -> t.Iterator[str]:
+    """The directory of a release to look at, away from the others."""
     with tempfile.TemporaryDirectory() as directory:
-        config = os.path.join(directory, CONFIG)
-        write(config, text, 0o600)
-        yield config
+        fill(directory, beside)
+        yield directory
 
 
-def name_release(settings: Settings, config: str, release: str) -> None:
-    """Make a staged configuration a release, in one step."""
-    final = os.path.join(settings.releases, release)
-    if os.path.isdir(final):
-        os.replace(config, os.path.join(final, CONFIG))
-    else:
-        os.rename(os.path.dirname(config), final)
+def fill(directory: str, beside: t.Mapping[str, bytes]) -> None:
+    """Write the files that a configuration reads. There may be keys among them, so they are for root alone."""
+    os.chmod(directory, 0o750)
+    for name, data in beside.items():
+        write(os.path.join(directory, name), data, 0o600)
+
+
+def name_release(settings: Settings, directory: str, release: str) -> None:
+    """Make what is staged a release; one that is there already gets its files one by one, the configuration last."""
+    final = settings.place(release)
+    if not os.path.isdir(final):
+        os.rename(directory, final)
+        return
+    for name in sorted(os.listdir(directory), key=lambda name: name == CONFIG):
+        os.replace(os.path.join(directory, name), os.path.join(final, name))
+
+
+def read_release(settings: Settings, release: str, beside: t.Mapping[str, bytes]) -> str | None:
+    """The configuration of a release; None where it is not there, or not with these files."""
+    directory = settings.place(release)
+    if any(read_bytes(os.path.join(directory, name)) != data for name, data in beside.items()):
+        return None
+    return read(os.path.join(directory, CONFIG))
 
 
 def list_releases(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -145,7 +176,7 @@ def flip(settings: Settings, release: str | None) -> None:
             os.unlink(settings.link)
         return
     # The time of a release tells the order in which releases are pruned.
-    os.utime(os.path.join(settings.releases, release))
+    os.utime(settings.place(release))
     name = os.path.join(settings.releases, f"{STAGED}link")
     if os.path.lexists(name):
         os.unlink(name)
@@ -153,18 +184,18 @@ def flip(settings: Settings, release: str | None) -> None:
     os.replace(name, settings.link)
 
 
-def put_drop_in(settings: Settings, text: str | None) -> None:
-    """Write the drop-in, or take it away."""
+def put_unit_file(settings: Settings, text: str | None) -> None:
+    """Write what is ours of the unit, or take it away."""
     if text is not None:
-        os.makedirs(os.path.dirname(settings.drop_in), mode=0o755, exist_ok=True)
-        write(settings.drop_in, text, 0o644)
-    elif os.path.exists(settings.drop_in):
-        os.unlink(settings.drop_in)
+        os.makedirs(os.path.dirname(settings.unit_file), mode=0o755, exist_ok=True)
+        write(settings.unit_file, text, 0o644)
+    elif os.path.exists(settings.unit_file):
+        os.unlink(settings.unit_file)
 
 
 def discard(settings: Settings, release: str) -> None:
     """Take a release away that did not come up; what can't be removed does not stop the way back."""
-    shutil.rmtree(os.path.join(settings.releases, release), ignore_errors=True)
+    shutil.rmtree(settings.place(release), ignore_errors=True)
 
 
 def prune(settings: Settings, names: t.Iterable[str]) -> None:

@@ -14,23 +14,26 @@ import subprocess
 import typing as t
 from dataclasses import dataclass
 
-from .files import CONFIG, Settings, linked_release, list_releases, read
+from . import container as containers
+from .files import Settings, linked_release, list_releases, read, read_release
 from .parse import (
     Bind,
+    Listening,
     Master,
     Server,
     complaints,
-    listening_inode,
     loaded_release,
     parse_binds,
     parse_info,
     parse_limit,
+    parse_listening,
     parse_master,
     parse_properties,
     parse_servers,
     started_from,
 )
 from .plan import State
+from .states import Runtime, parse_runtime, parse_sessions
 
 
 class ReleaseError(Exception):
@@ -85,8 +88,18 @@ def ask(path: str, command: str) -> str | None:
 
 
 def installed(settings: Settings) -> bool:
-    """Whether HAProxy is there; check mode may come before the package does."""
-    return os.path.exists(settings.binary)
+    """Whether HAProxy is there; check mode may come before the package or the image does."""
+    if settings.container is None:
+        return os.path.exists(settings.binary)
+    return run(settings.container.engine, "image", "inspect", settings.container.image)[0] == 0
+
+
+def check(settings: Settings, config: str) -> tuple[int, str]:
+    """Let the real binary read a configuration as a whole."""
+    command = [settings.binary]
+    if settings.container is not None:
+        command = containers.check_command(settings.container, settings.directory, os.path.dirname(config))
+    return run(*command, "-c", "-f", config)
 
 
 def info(settings: Settings) -> dict[str, str]:
@@ -97,6 +110,22 @@ def info(settings: Settings) -> dict[str, str]:
 def servers(settings: Settings) -> dict[str, Server]:
     """The servers as the running process sees them."""
     return parse_servers(ask(settings.stats_socket, "show stat") or "")
+
+
+def runtime(settings: Settings) -> dict[str, Runtime]:
+    """What the running process makes of its servers; empty where none runs."""
+    state = ask(settings.stats_socket, "show servers state") or ""
+    return parse_runtime(state, ask(settings.stats_socket, "show stat") or "")
+
+
+def old_sessions(settings: Settings) -> dict[str, int]:
+    """The sessions of workers that were replaced, by backend/server: they hold theirs to the end."""
+    found: dict[str, int] = {}
+    current = master(settings)
+    for pid in current.old if current else ():
+        for name, count in parse_sessions(ask(settings.master_socket, f"@!{pid} show stat") or "").items():
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def master(settings: Settings) -> Master | None:
@@ -129,10 +158,9 @@ def transient_limit(wanted: str) -> int:
     return found
 
 
-def unit_limit(properties: t.Mapping[str, str]) -> int:
+def unit_limit(properties: t.Mapping[str, str], pid: int) -> int:
     """How many files a process of the unit may open: the running one's limit, else what a start would give."""
-    pid = properties.get("MainPID", "0")
-    limit = parse_limit(read(f"/proc/{pid}/limits") or "") if pid != "0" else None
+    limit = parse_limit(read(f"/proc/{pid}/limits") or "") if pid else None
     return transient_limit(properties.get("LimitNOFILE", "524288")) if limit is None else limit
 
 
@@ -159,41 +187,83 @@ def journal(unit: str, since: float) -> str:
     return "; ".join(list(found)[:3])
 
 
-def owner(port: int) -> str:
-    """Who listens on a port, in words."""
-    inode = listening_inode((read("/proc/net/tcp") or "") + (read("/proc/net/tcp6") or ""), port)
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+def listening(port: int) -> list[Listening]:
+    """Who listens on a port, of either version."""
+    return parse_listening(read("/proc/net/tcp") or "", port) + parse_listening(read("/proc/net/tcp6") or "", port)
+
+
+def holders(inodes: t.Collection[str]) -> list[int]:
+    """The processes that hold these sockets."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc") if wanted else []):
         try:
-            for handle in os.scandir(f"/proc/{pid}/fd"):
-                if os.readlink(handle.path) == f"socket:[{inode}]":
-                    return f"{(read(f'/proc/{pid}/comm') or '').strip()} (process {pid})"
+            if any(os.readlink(handle.path) in wanted for handle in os.scandir(f"/proc/{pid}/fd")):
+                found.append(int(pid))
         except OSError:
             continue
-    return "another process"
+    return found
 
 
-def bind_problem(bind: Bind) -> str | None:
-    """Try an address as HAProxy will: its own sockets share the port, those of others don't."""
+def family(pid: int) -> set[int]:
+    """A process and those that it started, also by way of others."""
+    found = {pid} if pid else set()
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc") if pid else []):
+        # The name of a program may hold blanks and brackets; what follows the last of them does not.
+        fields = (read(f"/proc/{name}/stat") or "").rpartition(")")[2].split()
+        if len(fields) > 1:
+            parents[int(name)] = int(fields[1])
+    grown = True
+    while grown:
+        new = {child for child, parent in parents.items() if parent in found} - found
+        found |= new
+        grown = bool(new)
+    return found
+
+
+def named(pids: t.Iterable[int]) -> str:
+    """Processes in words."""
+    found = [f"{(read(f'/proc/{pid}/comm') or '').strip()} (process {pid})" for pid in pids]
+    return found[0] if found else "another process"
+
+
+def bind_problem(bind: Bind, ours: t.Collection[int]) -> str | None:
+    """Try an address as HAProxy will: its own sockets share the port, those of others don't.
+
+    Others of root could share it too, and would take part of the connections, so the owners are looked at.
+    """
     version6 = ":" in bind.address
+    wide = "v4v6" in bind.options
     with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if version6:
-            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if "v4v6" in bind.options else 1)
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if wide else 1)
+        refused = None
         try:
             trial.bind((bind.address, bind.port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return f"port {bind.port} is in use by {owner(bind.port)}"
-            if error.errno == errno.EADDRNOTAVAIL and "transparent" not in bind.options:
-                return f"{bind.address} is no address of this host"
+            refused = error.errno
+    if refused == errno.EADDRNOTAVAIL:
+        return None if "transparent" in bind.options else f"{bind.address} is no address of this host"
+    there = listening(bind.port)
+    if refused is None:
+        there = [entry for entry in there if entry.address == bind.address]
+    foreign = [pid for pid in holders({entry.inode for entry in there}) if pid not in ours]
+    if foreign or refused == errno.EADDRINUSE:
+        return f"port {bind.port} is in use by {named(foreign)}"
     return None
 
 
-def refused_bind(text: str) -> str | None:
-    """HAProxy's parser does not look at ports, and a reload that fails to bind leaves nobody listening for a while."""
+def refused_bind(text: str, pid: int = 0) -> str | None:
+    """HAProxy's parser does not look at ports, and a reload that fails to bind leaves nobody listening for a while.
+
+    `pid` is the master process that runs, whose own listeners are no problem.
+    """
+    ours = family(pid)
     for bind in parse_binds(text):
-        problem = bind_problem(bind)
+        problem = bind_problem(bind, ours)
         if problem:
             quoted = text.splitlines()[bind.line - 1].strip()
             return f"HAProxy can't take line {bind.line} of the configuration, '{quoted}': {problem}"
@@ -214,23 +284,36 @@ def answers(listener: Listener) -> str | None:
     return None if status == ["200"] else f"http://{where}{listener.path} answers {' '.join(status) or 'nothing'}"
 
 
-def read_state(settings: Settings, properties: t.Mapping[str, str], release: str) -> State:
-    """What is there before the run that wants a release."""
+def process(settings: Settings, properties: t.Mapping[str, str]) -> tuple[int, bool]:
+    """The master process, 0 where none runs, and whether it was started as our unit starts it."""
+    if settings.container is not None:
+        found = run(*containers.inspect_command(settings.container))
+        pid, made_from = containers.parse_inspect(*found)
+        wanted = containers.fingerprint(settings.container, settings.directory, settings.config, settings.master_socket)
+        return pid, made_from == wanted
+    pid = int(properties.get("MainPID", "0"))
+    arguments = (read(f"/proc/{pid}/cmdline") or "").split("\0") if pid else []
+    return pid, started_from(arguments, settings.config, settings.master_socket)
+
+
+def read_state(
+    settings: Settings, properties: t.Mapping[str, str], release: str, beside: t.Mapping[str, bytes]
+) -> State:
+    """What is there before the run that wants a release with these files beside its configuration."""
     if os.path.lexists(settings.link) and not os.path.islink(settings.link):
         raise ReleaseError(f"{settings.link} is in the way: it has to be a link, or missing.")
     releases, leftovers = list_releases(settings)
-    pid = int(properties.get("MainPID", "0"))
-    arguments = (read(f"/proc/{pid}/cmdline") or "").split("\0") if pid else []
+    pid, ours = process(settings, properties)
     return State(
         linked=linked_release(settings),
         text=read(settings.config),
-        staged=read(os.path.join(settings.releases, release, CONFIG)),
+        staged=read_release(settings, release, beside),
         loaded=loaded_release(info(settings)),
         releases=releases,
         leftovers=leftovers,
         active=properties.get("ActiveState") in ("active", "reloading"),
-        ours=started_from(arguments, settings.config, settings.master_socket),
+        ours=ours,
         pid=pid,
-        drop_in=read(settings.drop_in),
+        unit_file=read(settings.unit_file),
         stale_unit=properties.get("NeedDaemonReload") == "yes",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import ipaddress
 import re
+import sys
 import typing as t
 from dataclasses import dataclass
 
@@ -45,6 +46,15 @@ class Master:
 
     workers: tuple[int, ...]
     failed_reloads: int
+    old: tuple[int, ...] = ()  # workers of configurations before, which end with their last connection
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A socket that listens, as the kernel has it."""
+
+    address: str
+    inode: str
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,9 @@ def parse_servers(text: str) -> dict[str, Server]:
 
 
 def parse_master(text: str) -> Master:
-    """`show proc` of the master socket: workers of the newest configuration, and how many reloads failed since."""
-    workers, section, failed = [], "", 0
+    """`show proc` of the master socket: workers by their configuration, and how many reloads failed since the newest."""
+    workers: dict[str, list[int]] = {"workers": [], "old workers": []}
+    section, failed = "", 0
     for line in text.splitlines():
         if line.startswith("# "):
             section = line[2:].strip()
@@ -117,9 +128,9 @@ def parse_master(text: str) -> Master:
         if fields[1] == "master":
             match = re.search(r"\[failed: (\d+)\]", line)
             failed = int(match.group(1)) if match else 0
-        elif fields[1] == "worker" and section == "workers":
-            workers.append(int(fields[0]))
-    return Master(tuple(workers), failed)
+        elif fields[1] == "worker" and section in workers:
+            workers[section].append(int(fields[0]))
+    return Master(tuple(workers["workers"]), failed, tuple(workers["old workers"]))
 
 
 def parse_limit(text: str) -> int | None:
@@ -136,13 +147,23 @@ def parse_properties(text: str) -> dict[str, str]:
     return {key: value for key, sign, value in pairs if sign}
 
 
-def listening_inode(text: str, port: int) -> str | None:
-    """The socket that listens on a port, as the kernel numbers it in /proc/net/tcp."""
+def parse_listening(text: str, port: int) -> list[Listening]:
+    """The sockets that listen on a port, from /proc/net/tcp and tcp6.
+
+    Addresses are there as words of 32 bits in the byte order of the machine, which is the little end first on all that
+    systemd's distributions are built for but s390x.
+    """
+    found = []
     for line in text.splitlines():
         fields = line.split()
-        if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-            return fields[9]
-    return None
+        if len(fields) < 10 or fields[3] != "0A":
+            continue
+        address, colon, number = fields[1].rpartition(":")
+        if colon and int(number, 16) == port:
+            words = [bytes.fromhex(address[at : at + 8]) for at in range(0, len(address), 8)]
+            data = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+            found.append(Listening(str(ipaddress.ip_address(data)), fields[9]))
+    return found
 
 
 def parse_binds(text: str) -> list[Bind]:
@@ -185,3 +206,16 @@ def started_from(arguments: t.Sequence[str], config: str, master_socket: str) ->
     """Whether a master process was started with our file and our socket; if not, a reload can't make it ours."""
     pairs = list(zip(arguments, arguments[1:]))
     return ("-f", config) in pairs and ("-S", master_socket) in pairs
+
+
+def pem_problem(data: bytes, holds: t.Collection[str]) -> str | None:
+    """What is wrong with a file that has to hold certificates, a key, or both."""
+    if "key" in holds and b"ENCRYPTED" in data:
+        return "whose key is protected by a password, which nobody can enter when HAProxy starts"
+    for what, mark in (
+        ("certificate", rb"-----BEGIN (TRUSTED )?CERTIFICATE-----"),
+        ("key", rb"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----"),
+    ):
+        if what in holds and not re.search(mark, data):
+            return f"which holds no {what} in PEM form"
+    return None

@@ -36,7 +36,7 @@ class State:
     active: bool
     ours: bool  # the process was started from the link
     pid: int  # of the master process; 0 where none runs
-    drop_in: str | None
+    unit_file: str | None  # what is ours of the unit: a drop-in, or all of it
     stale_unit: bool  # systemd has not read the unit files that are on disk
 
 
@@ -46,9 +46,9 @@ class Plan:
 
     release: str
     text: str
-    drop_in: str
+    unit_file: str
     stage: bool
-    write_drop_in: bool
+    write_unit: bool
     daemon_reload: bool
     flip: bool
     raise_to: int | None
@@ -60,7 +60,7 @@ class Plan:
     def steps(self) -> list[str]:
         wanted = {
             "stage": self.stage,
-            "write_drop_in": self.write_drop_in,
+            "write_unit": self.write_unit,
             "daemon_reload": self.daemon_reload,
             "raise_limit": self.raise_to is not None,
             "flip": self.flip,
@@ -70,7 +70,7 @@ class Plan:
         return [name for name, needed in wanted.items() if needed]
 
 
-def make_plan(state: State, release: str, text: str, drop_in: str, raise_to: int | None, keep: int) -> Plan:
+def make_plan(state: State, release: str, text: str, unit_file: str, raise_to: int | None, keep: int) -> Plan:
     """Compare what is wanted with what is there."""
     # Texts are compared too: somebody may have edited the file of a release by hand.
     same = state.linked == release and state.text == text
@@ -90,10 +90,10 @@ def make_plan(state: State, release: str, text: str, drop_in: str, raise_to: int
     return Plan(
         release=release,
         text=text,
-        drop_in=drop_in,
+        unit_file=unit_file,
         stage=state.staged != text,
-        write_drop_in=state.drop_in != drop_in,
-        daemon_reload=state.stale_unit or state.drop_in != drop_in,
+        write_unit=state.unit_file != unit_file,
+        daemon_reload=state.stale_unit or state.unit_file != unit_file,
         flip=state.linked != release,
         raise_to=raise_to if process in ("none", "reload") else None,
         process=process,
@@ -139,19 +139,21 @@ def greatest_maxconn(limit: int, servers: int, threads: int) -> int:
     return max(0, (limit - files_needed(0, servers, threads)) // 2)
 
 
-def out_of_files(maxconn: int, reserve: int, servers: int, threads: int, limit: int) -> str:
+def out_of_files(maxconn: int, shares: int, reserve: int, servers: int, threads: int, limit: int) -> str:
     """One sentence on connections that don't fit into the most files that a process may open."""
-    needed = files_needed(maxconn + reserve, servers, threads)
-    greatest = greatest_maxconn(limit, servers, threads) - reserve
+    needed = files_needed(maxconn * shares + reserve, servers, threads)
+    greatest = (greatest_maxconn(limit, servers, threads) - reserve) // max(1, shares)
+    each = f" for each of {shares} listens" if shares > 1 else ""
     cure = f"set haproxy_maxconn to {greatest} or less" if greatest > 0 else "the host has to allow more"
     return (
-        f"haproxy_maxconn is {maxconn}, which needs {needed} open files, but a process of this unit gets at most "
+        f"haproxy_maxconn is {maxconn}{each}, which needs {needed} open files, but a process of this unit gets at most "
         f"{limit}: {cure}."
     )
 
 
-def outage(before: t.Mapping[str, Server], after: t.Mapping[str, Server]) -> str | None:
-    """The first backend that had a server and has none any more, with the reasons."""
+def outage(before: t.Mapping[str, Server], after: t.Mapping[str, Server], meant: t.Collection[str] = ()) -> str | None:
+    """The first backend that had a server and has none any more, with the reasons; `meant` are servers to be down."""
+    before = {name: server for name, server in before.items() if name not in meant}
     had = {name.split("/")[0] for name, server in before.items() if server.up}
     there = {name.split("/")[0] for name in after}
     have = {name.split("/")[0] for name, server in after.items() if server.up}
@@ -162,9 +164,14 @@ def outage(before: t.Mapping[str, Server], after: t.Mapping[str, Server]) -> str
     return f"backend {dead[0]} lost all its servers ({', '.join(sorted(reasons))})"
 
 
-def lost_server(before: t.Mapping[str, Server], after: t.Mapping[str, Server]) -> str | None:
-    """The first server that was up and is not, or is not known to be; one that left the configuration is not lost."""
-    kept = [name for name, server in before.items() if server.up and name in after]
+def lost_server(
+    before: t.Mapping[str, Server], after: t.Mapping[str, Server], meant: t.Collection[str] = ()
+) -> str | None:
+    """The first server that was up and is not, or is not known to be.
+
+    One that left the configuration is not lost, nor one that is meant to be down.
+    """
+    kept = [name for name, server in before.items() if server.up and name in after and name not in meant]
     for name in kept:
         server = after[name]
         if not server.up:

@@ -6,18 +6,21 @@
 
 A release is a directory whose name is a hash of its content; the link `current` names the one that is live. The
 configuration carries the same hash in its `description`, so the running process tells which release it has loaded.
+Certificates and keys lie in the release too, so a way back brings back those that belong to it.
 """
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 from dataclasses import dataclass
 
 from . import files, host
-from .files import Settings
+from .container import unit_text
+from .files import CONFIG, Settings
 from .host import Listener, ReleaseError
-from .parse import Master, Server, count_servers, limit_line, loaded_release, refusal
+from .parse import Master, Server, count_servers, limit_line, loaded_release, pem_problem, refusal
 from .plan import (
     Limit,
     Plan,
@@ -31,8 +34,20 @@ from .plan import (
     release_id,
     reload_failed,
 )
+from .states import Intent, StateError, parse_states, with_states
 
 MARK = "@release@"
+PLACE = "@directory@"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that lies beside the configuration in a release."""
+
+    name: str
+    source: str  # on this host
+    option: str  # what a user calls it
+    holds: tuple[str, ...] = ()  # certificate, key; nothing is looked for where it is empty
 
 
 @dataclass(frozen=True)
@@ -45,52 +60,128 @@ class Wanted:
     reserve: int
     listeners: tuple[Listener, ...]
     keep: int
+    shares: int = 1  # how many times maxconn has to fit
+    files: tuple[File, ...] = ()
 
 
-def find_limit(properties: t.Mapping[str, str], drop_in: str | None, maxconn: int, reserve: int, servers: int) -> Limit:
+@dataclass(frozen=True)
+class Release:
+    """What is wanted, with everything that is known of it before the host is looked at."""
+
+    name: str
+    text: str
+    beside: t.Mapping[str, bytes]
+    sources: t.Mapping[str, str]  # where those files come from
+    states: t.Mapping[str, Intent]
+    missing: tuple[str, ...] = ()  # sentences on files that are not there; check mode may come before they do
+
+    @property
+    def down(self) -> set[str]:
+        """The servers that are not meant to take clients."""
+        return {name for name, intent in self.states.items() if intent.state != "ready" or intent.weight == 0}
+
+
+def read_file(file: File) -> bytes | None:
+    """The content of a file; None where it is missing. What can't be read or is no PEM is told."""
+    try:
+        data = files.read_bytes(file.source)
+    except OSError as error:
+        raise ReleaseError(
+            f"{file.option} {file.source}, which can't be read: {error.strerror}; nothing was changed."
+        ) from error
+    problem = None if data is None else pem_problem(data, file.holds)
+    if problem:
+        raise ReleaseError(f"{file.option} {file.source}, {problem}; nothing was changed.")
+    return data
+
+
+def read_states(settings: Settings) -> dict[str, Intent]:
+    try:
+        return parse_states(files.read(settings.server_state), settings.server_state)
+    except StateError as error:
+        raise ReleaseError(str(error)) from error
+
+
+def prepare(settings: Settings, wanted: Wanted) -> Release:
+    """Name the release by all that it consists of, and put the states of servers into its configuration."""
+    if MARK not in wanted.content:
+        raise ReleaseError(f"The configuration lacks the mark {MARK}, by which a running process tells its release.")
+    found = {file: read_file(file) for file in wanted.files}
+    missing = [f"{file.option} {file.source}, which is not there" for file, data in found.items() if data is None]
+    inputs = {path: files.read_bytes(path) for path in wanted.inputs}
+    name = release_id(wanted.content, {**inputs, **{file.name: data for file, data in found.items()}})
+    states = read_states(settings)
+    text = wanted.content.replace(MARK, name).replace(PLACE, settings.place(name))
+    beside = {file.name: data for file, data in found.items() if data is not None}
+    sources = {file.name: file.source for file in wanted.files}
+    return Release(name, with_states(text, states), beside, sources, states, tuple(missing))
+
+
+def find_limit(
+    settings: Settings, properties: t.Mapping[str, str], state: State, wanted: Wanted, servers: int
+) -> Limit:
     """Look whether the connections fit into what a process of the unit gets, and whether more can be had."""
+    if wanted.maxconn is None:
+        return Limit(limit_line(state.unit_file), None)
     threads = host.threads()
-    needed = files_needed(maxconn + reserve, servers, threads)
-    limit = host.unit_limit(properties)
-    if limit >= needed:
-        return Limit(limit_line(drop_in), None)
+    needed = files_needed(wanted.maxconn * wanted.shares + wanted.reserve, servers, threads)
+    limit = host.unit_limit(properties, state.pid)
+    # What an engine gives to a container depends on its own settings, so a container always states what it needs.
+    if limit >= needed and settings.container is None:
+        return Limit(limit_line(state.unit_file), None)
+    if limit >= needed and state.pid:
+        return Limit(max(needed, limit_line(state.unit_file) or 0), None)
     possible = host.transient_limit(str(needed))
     if possible >= needed:
         return Limit(needed, needed)
-    raise ReleaseError(out_of_files(maxconn, reserve, servers, threads, max(limit, possible)))
+    raise ReleaseError(
+        out_of_files(wanted.maxconn, wanted.shares, wanted.reserve, servers, threads, max(limit, possible))
+    )
 
 
-def look(settings: Settings, wanted: Wanted, name: str, text: str) -> tuple[State, Plan]:
+def unit_file_text(settings: Settings, limit: int | None) -> str:
+    """What the unit has to say so that it runs from the link."""
+    if settings.container is None:
+        return drop_in_text(settings.binary, settings.config, settings.pid_file, settings.master_socket, limit)
+    return unit_text(settings.container, settings.directory, settings.config, settings.master_socket, limit)
+
+
+def look(settings: Settings, wanted: Wanted, new: Release) -> tuple[State, Plan]:
     """What is there, and what is to be done about it."""
     properties = host.unit_properties(settings.unit)
-    state = host.read_state(settings, properties, name)
-    limit = Limit(limit_line(state.drop_in), None)
-    if wanted.maxconn is not None:
-        limit = find_limit(properties, state.drop_in, wanted.maxconn, wanted.reserve, count_servers(text))
-    drop_in = drop_in_text(settings.binary, settings.config, settings.pid_file, settings.master_socket, limit.stated)
-    return state, make_plan(state, name, text, drop_in, limit.raise_to, wanted.keep)
+    state = host.read_state(settings, properties, new.name, new.beside)
+    limit = find_limit(settings, properties, state, wanted, count_servers(new.text))
+    unit_file = unit_file_text(settings, limit.stated)
+    return state, make_plan(state, new.name, new.text, unit_file, limit.raise_to, wanted.keep)
 
 
-def validate(settings: Settings, config: str, text: str) -> None:
-    """Let the real binary read the configuration as a whole, then look whether its ports are free."""
-    code, output = host.run(settings.binary, "-c", "-f", config)
-    problem = refusal(text, output) if code != 0 else host.refused_bind(text)
+def validate(settings: Settings, directory: str, new: Release, pid: int) -> None:
+    """Let the real binary read the release in a directory as a whole, then look whether its ports are free."""
+    config = os.path.join(directory, CONFIG)
+    # Files that the configuration reads lie beside it, and not yet where they will.
+    files.write(config, new.text.replace(settings.place(new.name), directory), 0o640)
+    code, output = host.check(settings, config)
+    files.write(config, new.text, 0o640)
+    for name, source in new.sources.items():
+        # What a user knows is the file that is copied.
+        output = output.replace(os.path.join(directory, name), source)
+    problem = refusal(new.text, output) if code != 0 else host.refused_bind(new.text, pid)
     if problem:
         raise ReleaseError(f"{problem}; nothing was changed.")
 
 
-def predict(settings: Settings, plan: Plan) -> None:
+def predict(settings: Settings, state: State, plan: Plan, new: Release) -> None:
     """What check mode can find out: whether the binary, where there is one, takes the configuration."""
-    if plan.stage and host.installed(settings):
-        with files.aside(plan.text) as config:
-            validate(settings, config, plan.text)
+    if plan.stage and not new.missing and host.installed(settings):
+        with files.aside(new.beside) as directory:
+            validate(settings, directory, new, state.pid)
 
 
-def stage(settings: Settings, plan: Plan) -> None:
+def stage(settings: Settings, state: State, new: Release) -> None:
     """Write the release beside the live one; it gets its name only after HAProxy has taken it."""
-    with files.staged(settings, plan.text) as config:
-        validate(settings, config, plan.text)
-        files.name_release(settings, config, plan.release)
+    with files.staged(settings, new.beside) as directory:
+        validate(settings, directory, new, state.pid)
+        files.name_release(settings, directory, new.name)
 
 
 def wait_for(problem: t.Callable[[], str | None], timeout: float, pause: float = 0.1) -> str | None:
@@ -135,19 +226,21 @@ def drive(settings: Settings, process: str, release: str) -> None:
         raise ReleaseError(host.journal(settings.unit, since) or found)
 
 
-def verify(settings: Settings, listeners: t.Sequence[Listener], before: t.Mapping[str, Server]) -> None:
-    """Listeners answer, and no server is lost that was up."""
+def verify(
+    settings: Settings, listeners: t.Sequence[Listener], before: t.Mapping[str, Server], down: t.Collection[str]
+) -> None:
+    """Listeners answer, and no server of any backend is lost that was up, but those that are meant to be down."""
 
     def problem() -> str | None:
         silent = [found for found in map(host.answers, listeners) if found]
         if silent:
             return silent[0]
         after = host.servers(settings)
-        dead = outage(before, after)
+        dead = outage(before, after, down)
         if dead:
             # No time to wait: clients are turned away already.
             raise ReleaseError(dead)
-        return lost_server(before, after)
+        return lost_server(before, after, down)
 
     found = wait_for(problem, settings.timeout)
     if found:
@@ -156,8 +249,8 @@ def verify(settings: Settings, listeners: t.Sequence[Listener], before: t.Mappin
 
 def roll_back(settings: Settings, state: State, plan: Plan) -> str:
     """Bring back what served before, and say what came of it."""
-    if plan.write_drop_in:
-        files.put_drop_in(settings, state.drop_in)
+    if plan.write_unit:
+        files.put_unit_file(settings, state.unit_file)
         host.run("systemctl", "daemon-reload")
     keep_link = plan.previous is None and state.linked == plan.release
     if not keep_link:
@@ -181,14 +274,14 @@ def roll_back(settings: Settings, state: State, plan: Plan) -> str:
     return "there is no other release to go back to"
 
 
-def apply(settings: Settings, state: State, plan: Plan, listeners: t.Sequence[Listener]) -> None:
+def apply(settings: Settings, state: State, plan: Plan, new: Release, listeners: t.Sequence[Listener]) -> None:
     """Do what the plan says; whatever fails after the release is staged is taken back."""
     before = host.servers(settings) if state.active else {}
     if plan.stage:
-        stage(settings, plan)
+        stage(settings, state, new)
     try:
-        if plan.write_drop_in:
-            files.put_drop_in(settings, plan.drop_in)
+        if plan.write_unit:
+            files.put_unit_file(settings, plan.unit_file)
         if plan.daemon_reload:
             host.run("systemctl", "daemon-reload")
         if plan.raise_to is not None:
@@ -197,7 +290,7 @@ def apply(settings: Settings, state: State, plan: Plan, listeners: t.Sequence[Li
             files.flip(settings, plan.release)
         if plan.process != "none":
             drive(settings, plan.process, plan.release)
-            verify(settings, listeners, before)
+            verify(settings, listeners, before, new.down)
     except (ReleaseError, OSError) as error:
         try:
             outcome = roll_back(settings, state, plan)
@@ -207,17 +300,17 @@ def apply(settings: Settings, state: State, plan: Plan, listeners: t.Sequence[Li
     files.prune(settings, plan.prune)
 
 
-def release(settings: Settings, wanted: Wanted, check_mode: bool) -> tuple[State, Plan]:
+def release(settings: Settings, wanted: Wanted, check_mode: bool) -> tuple[State, Plan, Release]:
     """The whole way: look, plan, and do it unless this is check mode."""
-    if MARK not in wanted.content:
-        raise ReleaseError(f"The configuration lacks the mark {MARK}, by which a running process tells its release.")
-    name = release_id(wanted.content, {path: files.read_bytes(path) for path in wanted.inputs})
-    text = wanted.content.replace(MARK, name)
     if check_mode:
-        state, plan = look(settings, wanted, name, text)
-        predict(settings, plan)
-        return state, plan
+        new = prepare(settings, wanted)
+        state, plan = look(settings, wanted, new)
+        predict(settings, state, plan, new)
+        return state, plan, new
     with files.lock(settings):
-        state, plan = look(settings, wanted, name, text)
-        apply(settings, state, plan, wanted.listeners)
-    return state, plan
+        new = prepare(settings, wanted)
+        if new.missing:
+            raise ReleaseError(f"{new.missing[0]}; nothing was changed.")
+        state, plan = look(settings, wanted, new)
+        apply(settings, state, plan, new, wanted.listeners)
+    return state, plan, new

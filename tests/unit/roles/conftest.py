@@ -15,13 +15,14 @@ import pytest
 import yaml
 
 
-def render(root, collections_path, directory, role, template, cases):
+def render_cases(root, collections_path, directory, role, template, cases):
     """The text of a template for each case: the role's defaults and variables, with the case's own on top."""
     role_path = root / "roles" / role
     base = {}
-    for name in ("defaults/main.yml", "vars/main.yml", "vars/Debian.yml"):
-        if (role_path / name).exists():
-            base.update(yaml.safe_load((role_path / name).read_text()))
+    presets = sorted((role_path / "vars" / "presets").glob("*.yml"))
+    for path in [role_path / name for name in ("defaults/main.yml", "vars/main.yml", "vars/Debian.yml")] + presets:
+        if path.exists():
+            base.update(yaml.safe_load(path.read_text()))
     for name, case in cases.items():
         (directory / f"{name}.json").write_text(json.dumps({**base, "role_path": str(role_path), **case}))
     tasks = [
@@ -58,9 +59,15 @@ def render(root, collections_path, directory, role, template, cases):
     return {name: (directory / f"{name}.out").read_text() for name in cases}
 
 
+@pytest.fixture
+def render():
+    """The function itself, for texts that are no template of the role."""
+    return render_cases
+
+
 @pytest.fixture(scope="module")
 def rendered(request, root, collections_path, tmp_path_factory):
     """All CASES of the test module."""
     module = request.module
     directory = tmp_path_factory.mktemp(module.ROLE)
-    return render(root, collections_path, directory, module.ROLE, module.TEMPLATE, module.CASES)
+    return render_cases(root, collections_path, directory, module.ROLE, module.TEMPLATE, module.CASES)

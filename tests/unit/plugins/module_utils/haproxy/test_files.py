@@ -12,8 +12,9 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import fi
 
 
 def make(settings, name, text, time):
-    with files.staged(settings, text) as config:
-        files.name_release(settings, config, name)
+    with files.staged(settings, {"a.pem": text.encode()}) as directory:
+        files.write(os.path.join(directory, files.CONFIG), text, 0o640)
+        files.name_release(settings, directory, name)
     os.utime(os.path.join(settings.releases, name), (time, time))
 
 
@@ -22,11 +23,21 @@ def test_a_release_is_staged_and_named(settings):
     make(settings, "a", "two", 1)
     files.flip(settings, "a")
     assert files.read(settings.config) == "two" and os.listdir(settings.releases) == ["a"]
+    assert os.stat(os.path.join(settings.link, "a.pem")).st_mode & 0o777 == 0o600
+
+
+def test_a_release_is_there_with_its_files_only(settings):
+    make(settings, "a", "one", 1)
+    assert files.read_release(settings, "a", {"a.pem": b"one"}) == "one"
+    assert files.read_release(settings, "a", {}) == "one"
+    assert files.read_release(settings, "a", {"a.pem": b"two"}) is None
+    assert files.read_release(settings, "a", {"b.pem": b"one"}) is None
+    assert files.read_release(settings, "b", {}) is None
 
 
 def test_what_gets_no_name_is_gone(settings):
-    with files.staged(settings, "text") as config:
-        assert files.list_releases(settings) == ((), (os.path.basename(os.path.dirname(config)),))
+    with files.staged(settings, {}) as directory:
+        assert files.list_releases(settings) == ((), (os.path.basename(directory),))
     assert files.list_releases(settings) == ((), ())
 
 
@@ -51,8 +62,8 @@ def test_prune_takes_releases_and_leftovers(settings):
 
 
 def test_the_drop_in_comes_and_goes(settings):
-    files.put_drop_in(settings, "text")
-    assert files.read(settings.drop_in) == "text"
-    files.put_drop_in(settings, None)
-    files.put_drop_in(settings, None)
-    assert files.read(settings.drop_in) is None
+    files.put_unit_file(settings, "text")
+    assert files.read(settings.unit_file) == "text"
+    files.put_unit_file(settings, None)
+    files.put_unit_file(settings, None)
+    assert files.read(settings.unit_file) is None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
+import sys
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
 
@@ -28,7 +30,33 @@ def test_a_port_of_our_own_is_shared():
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))
         other.listen()
-        assert host.refused_bind(f"bind 127.0.0.1:{other.getsockname()[1]}\n") is None
+        line = f"bind 127.0.0.1:{other.getsockname()[1]}\n"
+        assert host.refused_bind(line, os.getpid()) is None
+        # whoever else shares it would take part of the connections
+        assert f"(process {os.getpid()})" in host.refused_bind(line)
+
+
+def test_a_port_of_our_own_child_is_shared():
+    script = (
+        "import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
+        "s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1], flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        line = f"bind 127.0.0.1:{child.stdout.readline().strip()}\n"
+        assert f"(process {child.pid})" in host.refused_bind(line)
+        assert host.refused_bind(line, os.getpid()) is None
+        child.communicate("\n")
+
+
+def test_a_port_of_version_6():
+    with socket.socket(socket.AF_INET6) as other:
+        other.bind(("::1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert f"port {port} is in use by" in host.refused_bind(f"bind [::1]:{port}\n")
+        assert host.refused_bind(f"bind 127.0.0.1:{port}\n") is None
 
 
 def test_an_address_of_another_host_is_refused():

@@ -88,7 +88,7 @@ def test_master_counts_only_new_workers():
         "#<PID> <type> <reloads>\n12 master 2 [failed: 1] 0d 2.6.12\n# workers\n15 worker 0 0d 2.6.12\n"
         "# old workers\n13 worker 2 0d 2.6.12\n# programs\n"
     )
-    assert parse.parse_master(text) == parse.Master((15,), 1)
+    assert parse.parse_master(text) == parse.Master((15,), 1, (13,))
     assert parse.parse_master("") == parse.Master((), 0)
 
 
@@ -97,6 +97,11 @@ def test_limits():
     assert parse.parse_limit(text) == 10000
     assert parse.parse_limit(text.replace("10000", "unlimited")) == 2**30
     assert parse.parse_limit("") is None
+
+
+def test_servers_are_counted():
+    assert parse.count_servers("backend be\n    server a 192.0.2.1:1\n\tserver b 192.0.2.2:1\n# server c\n") == 2
+    assert parse.count_servers("") == 0
 
 
 def test_started_from():
@@ -122,5 +127,7 @@ def test_the_socket_that_listens():
         "   0: 0100007F:22B8 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n"
         "   1: 00000000:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0\n"
     )
-    assert parse.listening_inode(text, 8888) == "4712"
-    assert parse.listening_inode(text, 8889) is None and parse.listening_inode("", 8888) is None
+    assert parse.parse_listening(text, 8888) == [parse.Listening("0.0.0.0", "4712")]
+    assert parse.parse_listening(text, 80) == []
+    text = "0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0 0 0 0 0 4713 1 0\n"
+    assert parse.parse_listening(text, 80) == [parse.Listening("::1", "4713")]

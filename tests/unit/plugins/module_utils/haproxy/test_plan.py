@@ -18,7 +18,7 @@ FRESH = Server("UP", "INI", "")
 DROP_IN = "drop-in"
 DONE = {
     "linked": "new", "text": "text", "staged": "text", "loaded": "new", "releases": ("new", "old"), "leftovers": (), "active": True,
-    "ours": True, "pid": 12, "drop_in": DROP_IN, "stale_unit": False,
+    "ours": True, "pid": 12, "unit_file": DROP_IN, "stale_unit": False,
 }  # fmt: skip
 
 
@@ -34,9 +34,9 @@ def planned(keep=3, raise_to=None, **differences):
         (
             {
                 "linked": None, "text": None, "staged": None, "loaded": None, "releases": (), "active": False, "ours": False,
-                "drop_in": None,
+                "unit_file": None,
             },  # fmt: skip
-            ["stage", "write_drop_in", "daemon_reload", "flip", "start"],
+            ["stage", "write_unit", "daemon_reload", "flip", "start"],
         ),
         (
             {"linked": "old", "text": "o", "staged": None, "loaded": "old", "releases": ("old",)},
@@ -107,9 +107,16 @@ def test_default_fits_into_ten_thousand_files():
     ("limit", "cure"), [(1024, "set haproxy_maxconn to 357 or less"), (300, "the host has to allow more")]
 )
 def test_too_many_connections_name_the_most_that_fits(limit, cure):
-    assert plan.out_of_files(4000, 100, 3, 2, limit) == (
+    assert plan.out_of_files(4000, 1, 100, 3, 2, limit) == (
         "haproxy_maxconn is 4000, which needs 8309 open files, but a process of this unit gets at most "
         f"{limit}: {cure}."
+    )
+
+
+def test_too_many_connections_for_several_listens():
+    assert plan.out_of_files(4000, 2, 100, 3, 2, 10000) == (
+        "haproxy_maxconn is 4000 for each of 2 listens, which needs 16309 open files, but a process of this unit gets at "
+        "most 10000: set haproxy_maxconn to 2422 or less."
     )
 
 
@@ -119,6 +126,12 @@ def test_lost_servers():
     assert plan.lost_server(before, after) == "server a/1 was up before and is DOWN now (L4CON Connection refused)"
     assert plan.lost_server(before, {"a/1": FRESH}) == "server a/1 was up before and has not been checked since"
     assert plan.lost_server(before, {"a/1": UP, "a/2": DOWN}) is None
+
+
+def test_servers_that_are_meant_to_be_down_are_not_lost():
+    before, after = {"a/1": UP, "a/2": UP}, {"a/1": DOWN, "a/2": UP}
+    assert plan.lost_server(before, after, {"a/1"}) is None
+    assert plan.outage({"a/1": UP}, {"a/1": DOWN}, {"a/1"}) is None
 
 
 def test_outages():
