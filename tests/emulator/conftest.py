@@ -21,7 +21,8 @@ sys.dont_write_bytecode = True
 for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[_name]
 
-from emulator_harness import MACHINES, Emulator, Network, Slb, inventory, missing_for_namespaces  # noqa: E402
+from emulator_harness import MACHINES, NAT, Emulator, Network, Slb, inventory, missing_for_namespaces  # noqa: E402
+from machines import Machine  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +40,9 @@ def emulator(shared: Emulator) -> Emulator:
     """The API alone, empty but for its machines."""
     shared.control("POST", "reset")
     shared.control(
-        "PUT",
-        "switches",
-        {
-            name: switch["allowed"][0] if isinstance(switch["allowed"], list) else 0
-            for name, switch in shared.control("GET", "switches").items()
-        },
+        "PUT", "switches", {name: switch["default"] for name, switch in shared.control("GET", "switches").items()}
     )
+    shared.control("PUT", "quotas", {name: quota["default"] for name, quota in shared.control("GET", "quotas").items()})
     shared.control("PUT", "inventory", inventory(MACHINES))
     return shared
 
@@ -82,7 +79,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     emulator = Emulator(tmp_path_factory.mktemp("lab"), data_plane="nft")
     try:
         emulator.start()
-        emulator.control("PUT", "inventory", inventory(MACHINES))
+        emulator.control("PUT", "inventory", inventory(MACHINES, nat_address=NAT))
         yield emulator
     finally:
         emulator.remove()
@@ -90,7 +87,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def network(lab: Emulator) -> Iterator[Network]:
-    lab.control("PUT", "switches", {"hairpin": "backends", "no_healthy_backend": "refuse"})
+    lab.control("PUT", "switches", {name: switch["default"] for name, switch in lab.control("GET", "switches").items()})
     made = Network(lab)
     try:
         yield made
@@ -99,3 +96,17 @@ def network(lab: Emulator) -> Iterator[Network]:
         for machine in MACHINES:
             lab.control("PUT", f"machines/{machine}/link", {"up": True})
         lab.control("POST", "reset")
+
+
+@pytest.fixture
+def client(network: Network) -> Iterator[Machine]:
+    made = Machine("client-1")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def backend(network: Network) -> Iterator[Machine]:
+    made = Machine("web-1")
+    yield made
+    made.close()

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+PORT = 6443
 PACKAGE = Path(__file__).parents[2] / "roles" / "slb_emulator" / "files"
 REGION = "cn-hangzhou"
 KEY = {"access_key_id": "ut-key", "access_key_secret": "ut-secret"}
@@ -143,13 +144,13 @@ class Slb:
         body: dict[str, Any] = getattr(self.client, method)(request).body.to_map()
         return body
 
-    def ecs(self, **query: Any) -> dict[str, Any]:
-        """DescribeInstances of ECS, by the generic call of the same client."""
+    def ecs(self, action: str = "DescribeInstances", **query: Any) -> dict[str, Any]:
+        """An operation of ECS, by the generic call of the same client."""
         from alibabacloud_tea_openapi import utils_models
         from darabonba.runtime import RuntimeOptions
 
         parameters = utils_models.Params(
-            action="DescribeInstances",
+            action=action,
             version="2014-05-26",
             protocol="HTTP",
             pathname="/",
@@ -173,6 +174,7 @@ class Slb:
         return error.code, error.status_code
 
 
+NAT = "203.0.113.2"
 MACHINES = {"web-1": "192.0.2.11", "web-2": "192.0.2.12", "web-3": "192.0.2.13", "client-1": "192.0.2.31"}
 
 
@@ -199,7 +201,7 @@ class Network:
                 "ip",
                 "netns",
                 "exec",
-                f"cfha-ut-{machine}",
+                f"{self.emulator.config['sandbox']}-{machine}",
                 sys.executable,
                 "-SB",
                 str(SERVER),
@@ -252,6 +254,64 @@ class Network:
         self.slb("StartLoadBalancerListener", LoadBalancerId=self.balancer, ListenerPort=port, ListenerProtocol="tcp")
         self.emulator.wait()
         return str(made["Address"])
+
+    def plant(self, protocol: str, weights: dict[str, int], port: int = PORT, ip: str = "ipv4", **settings: Any) -> str:
+        """An instance with a listener that the API may not have an operation for: it is put into the state on disk."""
+        where = {"AddressType": "internet", "AddressIPVersion": ip} if ip == "ipv6" else {"VSwitchId": "vsw-ut-lab"}
+        made = self.slb("CreateLoadBalancer", InstanceChargeType="PayByCLCU", **where)
+        self.balancer = made["LoadBalancerId"]
+        servers = [{"ServerId": f"i-ut-{name}", "Port": 8080, "Weight": weight} for name, weight in weights.items()]
+        self.group = self.slb("CreateVServerGroup", LoadBalancerId=self.balancer, BackendServers=json.dumps(servers))[
+            "VServerGroupId"
+        ]
+        self.add(protocol, port, **settings)
+        return str(made["Address"])
+
+    def add(self, protocol: str, port: int = PORT, **settings: Any) -> None:
+        """A running listener beside those that the instance has; a restart, which the others survive."""
+        self.emulator.stop()
+        path = self.emulator.directory / "state.json"
+        state = json.loads(path.read_text())
+        state["load_balancers"][self.balancer]["listeners"][f"{protocol}_{port}"] = {
+            "port": port,
+            "protocol": protocol,
+            "status": "running",
+            "settings": {
+                "Scheduler": "wrr",
+                "HealthCheck": "on",
+                "HealthCheckInterval": 1,
+                "HealthCheckConnectTimeout": 1,
+                "HealthyThreshold": 2,
+                "UnhealthyThreshold": 2,
+                "VServerGroupId": self.group,
+                "Description": "",
+                **settings,
+            },
+        }
+        path.write_text(json.dumps(state))
+        self.emulator.start()
+        self.slb = Slb(self.emulator.address)
+        self.emulator.wait()
+
+    def weigh(self, **weights: int) -> None:
+        """Weights of servers of the group, web_1 for web-1."""
+        servers = [
+            {"ServerId": f"i-ut-{name.replace('_', '-')}", "Port": 8080, "Weight": weight}
+            for name, weight in weights.items()
+        ]
+        self.slb("SetVServerGroupAttribute", VServerGroupId=self.group, BackendServers=json.dumps(servers))
+        self.emulator.wait()
+
+    def leave(self, name: str) -> None:
+        """Take a server out of the group."""
+        gone = json.dumps([{"ServerId": f"i-ut-{name}", "Port": 8080}])
+        self.slb("RemoveVServerGroupBackendServers", VServerGroupId=self.group, BackendServers=gone)
+        self.emulator.wait()
+
+    def healthy(self, *names: str) -> None:
+        """Wait until exactly these are normal, and served."""
+        self.until(lambda: {name for name, state in self.health().items() if state == "normal"} == set(names), 8)
+        self.emulator.wait()
 
     def health(self) -> dict[str, str]:
         found = self.slb("DescribeHealthStatus", LoadBalancerId=self.balancer)["BackendServers"]["BackendServer"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from emulator_harness import MACHINES, Emulator, Network, Slb
 
-from slb_emulator.dataplane.nft import rules, transaction
+from slb_emulator.dataplane.ruleset import Table, tables, transaction
 from slb_emulator.forwarding import Forward, Member
 from slb_emulator.network import Namespace
 
@@ -179,31 +179,73 @@ def test_a_list_serves_instances_of_its_family(slb: Slb, lb: str) -> None:
 # Rules
 
 OPEN = Forward("lab", "192.0.2.100", 80, "tcp", "wrr", (Member("192.0.2.11", 80, 100),), ())
-DNAT = "meta l4proto tcp dnat ip to 192.0.2.11:80"
+OPEN6 = dataclasses.replace(OPEN, address="2001:db8::1")
+
+
+def chain(forward: Forward) -> tuple[list[str], Table]:
+    """The rules of a listener, and what its table has beside them."""
+    table = tables([forward])["ip6" if forward.ipv6 else "ip"]
+    return list(next(rules for name, rules in table.chains.items() if name != "cut")), table
 
 
 @pytest.mark.parametrize(
     ("allowed", "denied", "guard"),
     [
-        (None, (), []),
-        (("0.0.0.0/0",), (), []),
-        ((), (), ["ct state new drop"]),
-        (("192.0.2.0/25", "198.51.100.0/24"), (), ["ct state new ip saddr != { 192.0.2.0/25, 198.51.100.0/24 } drop"]),
-        (None, ("192.0.2.31/32",), ["ct state new ip saddr { 192.0.2.31/32 } drop"]),
-        (None, ("0.0.0.0/0",), ["ct state new drop"]),
+        (None, (), ""),
+        (("0.0.0.0/0",), (), ""),
+        ((), (), "ct state new drop"),
+        (("192.0.2.0/25", "198.51.100.0/24"), (), "ct state new ip saddr != {} drop"),
+        (None, ("192.0.2.31/32",), "ct state new ip saddr {} drop"),
+        (None, ("0.0.0.0/0",), "ct state new drop"),
     ],
 )
-def test_rules(allowed: Any, denied: Any, guard: list[str]) -> None:
-    assert list(rules(dataclasses.replace(OPEN, allowed=allowed, denied=denied))) == [*guard, DNAT]
+def test_rules(allowed: Any, denied: Any, guard: str) -> None:
+    found, table = chain(dataclasses.replace(OPEN, allowed=allowed, denied=denied))
+    rest = chain(OPEN)[0]
+    lists = [name.removeprefix("set ") for name in table.objects if name.startswith("set acl_")]
+    assert found == ([guard.format(*(f"@{name}" for name in lists))] if guard else []) + rest
+    assert [table.objects[f"set {name}"] for name in lists] == (
+        [f"{{ type ipv4_addr ; flags interval ; elements = {{ {', '.join(allowed or denied)} }} ; }}"]
+        if "{}" in guard
+        else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "guard"),
+    [
+        (("2001:db8:1::/48",), (), "ct state new ip6 saddr != @acl_"),
+        (None, ("2001:db8:1::/48",), "ct state new ip6 saddr @acl_"),
+        (None, ("::/0",), "ct state new drop"),
+    ],
+)
+def test_rules_of_ipv6(allowed: Any, denied: Any, guard: str) -> None:
+    found, table = chain(dataclasses.replace(OPEN6, allowed=allowed, denied=denied))
+    assert found[0].startswith(guard) and found[1:] == ["accept"]
+    assert all(text.startswith("{ type ipv6_addr ") for name, text in table.objects.items() if "acl" in name)
 
 
 def test_a_changed_list_is_one_transaction_of_one_chain() -> None:
-    before, after = (dataclasses.replace(OPEN, allowed=(network,)) for network in ("192.0.2.0/25", "192.0.2.0/24"))
-    assert transaction([before], [after]).splitlines() == [
-        "flush chain ip slb tcp_192_0_2_100_80",
-        "add rule ip slb tcp_192_0_2_100_80 ct state new ip saddr != { 192.0.2.0/24 } drop",
-        f"add rule ip slb tcp_192_0_2_100_80 {DNAT}",
+    before, after = (
+        tables([dataclasses.replace(OPEN, allowed=(network,))]) for network in ("192.0.2.0/25", "192.0.2.0/24")
+    )
+    old, new = (next(name for name in table["ip"].objects if "acl" in name) for table in (before, after))
+    name = "tcp_192_0_2_100_80"
+    assert transaction(before, after).splitlines() == [
+        f"flush chain ip slb {name}",
+        f"delete {old.replace('set', 'set ip slb')}",
+        f"add {new.replace('set', 'set ip slb')} {after['ip'].objects[new]}",
+        *(f"add rule ip slb {name} {rule}" for rule in after["ip"].chains[name]),
     ]
+    assert transaction(after, after) == ""
+
+
+def test_listeners_with_the_same_lists_and_servers_share_them() -> None:
+    networks = ("192.0.2.0/25", "198.51.100.0/24")
+    forwards = [dataclasses.replace(OPEN, port=port, allowed=networks) for port in range(80, 90)]
+    table = tables(forwards)["ip"]
+    assert len(table.chains) == 11 and len(table.listeners) == 10
+    assert sorted(name.split("_")[0] for name in table.objects) == ["map turn", "set acl"]
 
 
 # Packets

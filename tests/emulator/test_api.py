@@ -767,7 +767,7 @@ def test_describe_instances(emulator: Emulator, slb: Slb) -> None:
 
 
 def test_unknown_operations_are_never_a_success(slb: Slb, lb: str) -> None:
-    assert slb.code("CreateLoadBalancerUDPListener", LoadBalancerId=lb, ListenerPort=53, Bandwidth=-1) == (
+    assert slb.code("CreateLoadBalancerHTTPListener", LoadBalancerId=lb, ListenerPort=80, Bandwidth=-1) == (
         "InvalidApi.NotFound",
         404,
     )
@@ -841,4 +841,4 @@ def test_control_interface_refuses_nonsense(emulator: Emulator) -> None:
             emulator.control(method, path, body)
         assert (caught.value.code, bool(json.load(caught.value)["error"])) == (400, True)
     assert emulator.control("GET", "status").items() >= {"ready": True, "data_plane": "none", "error": None}.items()
-    assert set(emulator.control("GET", "switches")["hairpin"]) == {"value", "allowed", "source"}
+    assert set(emulator.control("GET", "switches")["hairpin"]) == {"value", "default", "allowed", "source"}

@@ -6,65 +6,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from emulator_harness import MACHINES, Network
-
-from slb_emulator.network import Namespace
-
-PORT = 6443
-
-
-class Machine:
-    """A machine as a client."""
-
-    def __init__(self, name: str) -> None:
-        self._space = Namespace(f"cfha-ut-{name}")
-
-    def close(self) -> None:
-        self._space.close()
-
-    def connect(self, address: str, port: int = PORT, timeout: float = 2.0) -> socket.socket:
-        def connected() -> socket.socket:
-            return socket.create_connection((address, port), timeout)
-
-        return self._space.call(connected)
-
-    def ask(self, address: str, port: int = PORT, timeout: float = 2.0) -> tuple[str, str]:
-        """Who answered, and whom it saw as its client."""
-        with self.connect(address, port, timeout) as connection:
-            name, client = connection.makefile().readline().split()
-            return name, client
-
-    def outcome(self, address: str, port: int = PORT, timeout: float = 0.4) -> str:
-        """A backend's name, or what came instead of one."""
-        try:
-            return self.ask(address, port, timeout)[0]
-        except ConnectionRefusedError:
-            return "refused"
-        except TimeoutError:
-            return "timed out"
-        except ValueError:
-            return "closed"
-
-
-@pytest.fixture
-def client(network: Network) -> Iterator[Machine]:
-    made = Machine("client-1")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def backend(network: Network) -> Iterator[Machine]:
-    made = Machine("web-1")
-    yield made
-    made.close()
+from emulator_harness import MACHINES, NAT, PORT, Network
+from machines import Machine
 
 
 def test_weights(network: Network, client: Machine) -> None:
@@ -246,6 +194,33 @@ def test_changes_under_load_lose_nothing(network: Network, client: Machine) -> N
         connection.close()
 
 
+@pytest.mark.parametrize("relayed", [False, True])
+def test_weights_change_under_load(network: Network, client: Machine, relayed: bool) -> None:
+    for name in ("web-1", "web-2"):
+        network.serve(name, 8080, *(["raw"] if relayed else []))
+    address = network.front({"web-1": 30, "web-2": 90}, ProxyProtocolV2Enabled=relayed)
+    outcomes: Counter[str] = Counter()
+    stop = threading.Event()
+    other = Machine("web-3")
+
+    def load() -> None:
+        while not stop.is_set():
+            outcomes[other.outcome(address, timeout=2)] += 1
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        for first in (1, 99, 50, 7, 100, 3, 90):
+            network.weigh(web_1=first, web_2=30)
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        thread.join()
+        other.close()
+    assert set(outcomes) == {"web-1", "web-2"} and outcomes.total() > 50, outcomes
+    assert Counter(client.outcome(address) for dummy in range(120)) == {"web-1": 90, "web-2": 30}
+
+
 def test_a_change_is_live_soon(network: Network, client: Machine) -> None:
     network.serve("web-1")
     network.serve("web-2")
@@ -284,17 +259,25 @@ def test_what_is_stopped_forwards_nothing(network: Network, client: Machine) -> 
         assert client.outcome(address) == "web-1"
 
 
-def test_an_ipv6_instance_forwards_nothing_and_disturbs_nobody(network: Network, client: Machine) -> None:
+def test_an_ipv6_instance_beside_another(network: Network, client: Machine) -> None:
     network.serve("web-1")
-    front = {
-        "LoadBalancerId": network.slb(
-            "CreateLoadBalancer", VSwitchId="vsw-ut-lab", InstanceChargeType="PayByCLCU", AddressIPVersion="ipv6"
-        )["LoadBalancerId"]
-    }
+    made = network.slb(
+        "CreateLoadBalancer", VSwitchId="vsw-ut-lab", InstanceChargeType="PayByCLCU", AddressIPVersion="ipv6"
+    )
+    front = {"LoadBalancerId": made["LoadBalancerId"]}
     network.slb("AddBackendServers", BackendServers=json.dumps([{"ServerId": "i-ut-web-1"}]), **front)
     network.slb("CreateLoadBalancerTCPListener", ListenerPort=80, Bandwidth=-1, BackendServerPort=8080, **front)
     network.slb("StartLoadBalancerListener", ListenerPort=80, **front)
     address = network.front({"web-1": 100})
+    assert (client.outcome(address), client.outcome(made["Address"], 80)) == ("web-1", "web-1")
+    # A link that is down is silence for this family too.
+    network.emulator.control("PUT", "machines/client-1/link", {"up": False})
+    assert client.outcome(made["Address"], 80) == "timed out"
+    network.emulator.control("PUT", "machines/client-1/link", {"up": True})
+    assert client.outcome(made["Address"], 80) == "web-1"
+    network.slb("DeleteLoadBalancer", **front)
+    network.emulator.wait()
+    assert client.outcome(made["Address"], 80) != "web-1"
     assert client.outcome(address) == "web-1"
 
 
@@ -321,7 +304,7 @@ def test_default_pool_and_two_listeners(network: Network, client: Machine) -> No
     assert (client.outcome(address), client.outcome(address, 80)) == ("refused", "web-2")
 
 
-def test_a_public_instance_is_reached_from_the_vpc_of_its_backends(network: Network, client: Machine) -> None:
+def test_a_public_instance_is_reached_through_the_nat_of_a_vpc(network: Network, client: Machine) -> None:
     network.serve("web-1")
     made = network.slb("CreateLoadBalancer", AddressType="internet", InstanceChargeType="PayByCLCU")
     network.slb(
@@ -339,7 +322,7 @@ def test_a_public_instance_is_reached_from_the_vpc_of_its_backends(network: Netw
     network.slb("StartLoadBalancerListener", LoadBalancerId=made["LoadBalancerId"], ListenerPort=80)
     network.emulator.wait()
     assert made["Address"].startswith("203.0.113.")
-    assert client.outcome(made["Address"], 80) == "web-1"
+    assert client.ask(made["Address"], 80) == ("web-1", NAT)
 
 
 def test_addresses_of_the_vpc_that_nobody_has_are_silence(network: Network, client: Machine) -> None:

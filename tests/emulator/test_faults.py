@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 from typing import Any
@@ -94,12 +95,94 @@ def test_a_delay_only_delays(emulator: Emulator, slb: Slb) -> None:
         ({"actoin": "*"}, "a fault has no actoin"),
         ({"count": "2"}, "count of a fault is '2'"),
         ({"drop": 1}, "drop of a fault is 1"),
+        ({"stale_writes": -1}, "stale_writes of a fault is -1; it can't be negative"),
+        ({"partial": 2}, "a fault with partial needs code, body or drop"),
     ],
 )
 def test_what_no_fault_is(emulator: Emulator, given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         faults(emulator, given)
     assert caught.value.code == 400 and sentence in caught.value.read().decode()
+
+
+def servers(*names: str) -> str:
+    return json.dumps([{"ServerId": f"i-ut-{name}", "Port": 80} for name in names])
+
+
+def members(slb: Slb, group: str) -> list[str]:
+    found = slb("DescribeVServerGroupAttribute", VServerGroupId=group)["BackendServers"]["BackendServer"]
+    return [entry["ServerId"].removeprefix("i-ut-") for entry in found]
+
+
+def test_a_read_without_the_last_writes(emulator: Emulator, slb: Slb) -> None:
+    balancer = slb("CreateLoadBalancer", **CREATE)["LoadBalancerId"]
+    group = slb("CreateVServerGroup", LoadBalancerId=balancer)["VServerGroupId"]
+    slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=servers("web-1"))
+    slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=servers("web-2"))
+    faults(emulator, *({"action": "DescribeVServerGroupAttribute", "stale_writes": number} for number in (2, 1)))
+    assert [members(slb, group) for dummy in range(3)] == [[], ["web-1"], ["web-1", "web-2"]]
+    # before the group was made, and before anything was
+    faults(emulator, {"action": "DescribeVServerGroupAttribute", "stale_writes": 3}, {"stale_writes": 99, "count": 2})
+    assert slb.code("DescribeVServerGroupAttribute", VServerGroupId=group) == ("InvalidParameter", 404)
+    assert balancers(slb) == 0
+    # machines are another service's
+    assert slb.ecs()["TotalCount"] == 4
+    assert members(slb, group) == ["web-1", "web-2"]
+
+
+def test_a_read_that_is_seconds_late(emulator: Emulator, slb: Slb) -> None:
+    balancer = slb("CreateLoadBalancer", **CREATE)["LoadBalancerId"]
+    slb("SetLoadBalancerName", LoadBalancerId=balancer, LoadBalancerName="second")
+    faults(emulator, {"action": "*", "stale_seconds": 2.0, "count": 0})
+    assert balancers(slb) == 0
+    # writes work on what there is
+    slb("SetLoadBalancerName", LoadBalancerId=balancer, LoadBalancerName="third")
+    time.sleep(2.01)
+    assert slb("DescribeLoadBalancerAttribute", LoadBalancerId=balancer)["LoadBalancerName"] == "third"
+    slb("DeleteLoadBalancer", LoadBalancerId=balancer)
+    assert balancers(slb) == 1
+    faults(emulator)
+    assert balancers(slb) == 0
+
+
+def test_a_status_that_is_late(emulator: Emulator, slb: Slb) -> None:
+    balancer = slb("CreateLoadBalancer", **CREATE)["LoadBalancerId"]
+    listener = {"LoadBalancerId": balancer, "ListenerPort": 80}
+    slb("CreateLoadBalancerTCPListener", **listener, Bandwidth=-1, BackendServerPort=80)
+    emulator.control("PUT", "switches", {"transition_seconds": 0.5})
+    slb("StartLoadBalancerListener", **listener)
+    time.sleep(0.6)
+    faults(emulator, {"stale_seconds": 0.4})
+    statuses = [slb("DescribeLoadBalancerTCPListenerAttribute", **listener)["Status"] for dummy in range(2)]
+    assert statuses == ["starting", "running"]
+
+
+@pytest.mark.parametrize("how", [{"code": "SystemBusy", "status": 449}, {"drop": True}])
+def test_a_batch_that_breaks_off(emulator: Emulator, slb: Slb, how: dict[str, Any]) -> None:
+    balancer = slb("CreateLoadBalancer", **CREATE)["LoadBalancerId"]
+    group = slb("CreateVServerGroup", LoadBalancerId=balancer)["VServerGroupId"]
+    faults(emulator, {"action": "*", "partial": 2, **how})
+    # not more than two: not hit
+    slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=servers("web-1"))
+    with pytest.raises(TeaException) as caught:
+        given = servers("web-2", "web-3", "client-1")
+        slb("AddVServerGroupBackendServers", VServerGroupId=group, BackendServers=given)
+    assert getattr(caught.value, "code", None) == how.get("code")
+    assert members(slb, group) == ["web-1", "web-2", "web-3"]
+    slb("RemoveVServerGroupBackendServers", VServerGroupId=group, BackendServers=given)
+    assert members(slb, group) == ["web-1"]
+
+
+def test_a_batch_of_entries_and_one_of_tags_that_break_off(emulator: Emulator, slb: Slb) -> None:
+    lists = [slb("CreateAccessControlList", AclName=f"list-{number}")["AclId"] for number in range(12)]
+    faults(emulator, *({"partial": number, "code": "InternalError", "status": 500} for number in (1, 10)))
+    entries = json.dumps([{"entry": f"198.51.100.{number}/32"} for number in range(3)])
+    assert slb.code("AddAccessControlListEntry", AclId=lists[0], AclEntrys=entries) == ("InternalError", 500)
+    assert slb("DescribeAccessControlListAttribute", AclId=lists[0])["TotalAclEntry"] == 1
+    tag = {"ResourceType": "acl", "Tag": [{"Key": "k", "Value": "v"}]}
+    assert slb.code("TagResources", ResourceId=lists, **tag) == ("InternalError", 500)
+    tagged = slb("ListTagResources", ResourceId=lists, **tag)["TagResources"]["TagResource"]
+    assert [entry["ResourceId"] for entry in tagged] == lists[:10]
 
 
 def test_a_reset_forgets_them(emulator: Emulator) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import threading
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from emulator_harness import Emulator, Network, inventory, missing_for_namespaces
 
-from slb_emulator.dataplane.nft import slots
+from slb_emulator.dataplane.ruleset import LONGEST_TURN, turn
 from slb_emulator.forwarding import Member
 from slb_emulator.network import Namespace
 
@@ -67,7 +68,7 @@ def test_remove_leaves_nothing(own_emulator: Callable[..., Emulator], how: str) 
     network = Network(emulator)
     network.front({"web-1": 100})
     during = machine_view()
-    assert during["namespaces"] == ["cfha-utn-client-1", "cfha-utn-vpc-lab", "cfha-utn-web-1"]
+    assert during["namespaces"] == ["cfha-utn-client-1", "cfha-utn-internet", "cfha-utn-vpc-lab", "cfha-utn-web-1"]
     # The machine's own network is not touched.
     assert (during["links"], during["rules"]) == (before["links"], before["rules"])
     if how == "control":
@@ -89,7 +90,7 @@ def test_inventory_grows_shrinks_and_repairs(emulator_of_its_own: Emulator) -> N
     assert emulator.control("PUT", "inventory", more) == {"changed": True}
     assert "cfha-utn-web-2" not in machine_view()["namespaces"]
     assert emulator.control("PUT", "inventory", inventory({"web-1": "192.0.2.11"})) == {"changed": True}
-    assert machine_view()["namespaces"] == ["cfha-utn-vpc-lab", "cfha-utn-web-1"]
+    assert machine_view()["namespaces"] == ["cfha-utn-internet", "cfha-utn-vpc-lab", "cfha-utn-web-1"]
     subprocess.run(["ip", "-n", "cfha-utn-web-1", "route", "delete", "default"], check=True)
     assert emulator.control("PUT", "inventory", inventory({"web-1": "192.0.2.11"})) == {"changed": True}
     # An address that changes is another link.
@@ -164,10 +165,23 @@ def test_a_restart_does_not_disturb_traffic(network: Network, kill: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("weights", "order"), [([30, 90], "babb"), ([100, 100], "ab"), ([5, 1, 1], "aabacaa"), ([7], "a")]
+    ("weights", "order"),
+    [([30, 90], "abbb"), ([100, 100], "ab"), ([5, 1, 1], "aaabaac"), ([7], "a"), ([1, 1, 4], "accbcc")],
 )
-def test_slots_are_a_smooth_round_robin(weights: list[int], order: str) -> None:
+def test_a_turn_is_a_smooth_round_robin(weights: list[int], order: str) -> None:
     members = [Member(name, 80, weight) for name, weight in zip("abc", weights)]
-    found = "".join(member.address for member in slots(members))
-    assert Counter(found) == Counter(order)
-    assert found == order or sorted(weights) == [30, 90] and found in ("babb", "bbab")
+    runs = turn(members)
+    found = "".join(run.server[0] * run.length for run in runs)
+    assert Counter(found) == Counter({name: weight // math.gcd(*weights) for name, weight in zip("abc", weights)})
+    assert found == order
+
+
+def test_a_long_turn_is_exact_too() -> None:
+    weights = [number % 97 + 3 for number in range(200)]
+    runs = turn([Member(str(number), 80, weight) for number, weight in enumerate(weights)])
+    counted: Counter[str] = Counter()
+    for run in runs:
+        counted[run.server[0]] += run.length
+    assert counted == {str(number): weight for number, weight in enumerate(weights)}
+    assert max(run.length for run in runs) == math.ceil(sum(weights) / LONGEST_TURN) == 10
+    assert len(runs) < LONGEST_TURN + len(weights)

@@ -16,6 +16,7 @@ from emulator_harness import KEY, Emulator, Slb
 
 from slb_emulator.config import AccessKey
 from slb_emulator.errors import ApiError
+from slb_emulator.role_keys import RoleKeys
 from slb_emulator.signature import Verifier
 
 TAGS = [{"Key": "k1", "Value": "a+b/~*&=% 中文"}, {"Key": "k 2", "Value": ""}]
@@ -112,7 +113,7 @@ def verdict(verifier: Verifier, headers: dict[str, str], query: Any, body: bytes
 
 @pytest.fixture
 def verifier() -> Verifier:
-    return Verifier([AccessKey(**KEY)])
+    return Verifier([AccessKey(**KEY)], RoleKeys("ut", []))
 
 
 def test_tampering(verifier: Verifier) -> None:

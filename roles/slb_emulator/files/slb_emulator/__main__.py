@@ -19,7 +19,7 @@ from aiohttp import web
 
 from . import process
 from .config import Config, load
-from .http import application
+from .http import application, inside
 from .service import Service
 
 
@@ -27,7 +27,7 @@ async def serve(config: Config, ready: Callable[[], None]) -> None:
     """Answer until a signal or the control interface ends it. The network stays: the next start goes on with it."""
     # The port comes first: whoever has it already is not to meet a second hand in the same network.
     listener = socket.create_server((config.host, config.port))
-    service = Service(config)
+    service = Service(config, inside=inside)
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .errors import ApiError, missing_group
+from .errors import ApiError, missing_failover_group, missing_group
 from .lifecycle import Clock, Lifecycle
 from .parameters import Parameters
-from .store import AccessList, Listener, LoadBalancer, ServerGroup, State, Store
+from .quotas import Quotas
+from .store import AccessList, FailoverGroup, Listener, LoadBalancer, ServerGroup, State, Store
 from .switches import Switches
 
 Answer = dict[str, Any]
@@ -33,20 +34,26 @@ class Health:
 class Cloud:
     store: Store
     switches: Switches
+    quotas: Quotas
     lifecycle: Lifecycle
     health: Callable[[str], Health]
     clock: Clock = time.time
     sandbox: str = "cfha"
+    past: State | None = None  # what a late read sees in the place of the state
 
     @property
     def state(self) -> State:
-        return self.store.state
+        return self.past or self.store.state
 
     def new_id(self, prefix: str) -> str:
         """Ids look like the cloud's, and are the same in each run of the same calls."""
         self.state.sequence += 1
         digest = hashlib.sha256(f"{self.sandbox} {self.state.sequence}".encode()).hexdigest()
         return f"{prefix}-cfha{digest[:16]}"
+
+    def busy_until(self) -> float:
+        """When what is changed now can be changed again."""
+        return self.clock() + self.switches.seconds("transition_seconds")
 
     def now_text(self) -> str:
         return datetime.fromtimestamp(self.clock(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -84,6 +91,13 @@ def find_group(cloud: Cloud, call: Call) -> ServerGroup:
     return group
 
 
+def find_failover_group(cloud: Cloud, call: Call) -> FailoverGroup:
+    group = cloud.state.failover_groups.get(call.parameters.needed("MasterSlaveServerGroupId"))
+    if group is None or group.region != call.region:
+        raise missing_failover_group()
+    return group
+
+
 def find_access_list(cloud: Cloud, call: Call) -> AccessList:
     found = cloud.state.access_lists.get(call.parameters.needed("AclId"))
     if found is None or found.region != call.region:
@@ -110,6 +124,10 @@ def find_listener(cloud: Cloud, call: Call) -> tuple[LoadBalancer, Listener]:
 
 def groups_of(cloud: Cloud, balancer: LoadBalancer) -> list[ServerGroup]:
     return [group for group in cloud.state.server_groups.values() if group.load_balancer == balancer.id]
+
+
+def failover_groups_of(cloud: Cloud, balancer: LoadBalancer) -> list[FailoverGroup]:
+    return [group for group in cloud.state.failover_groups.values() if group.load_balancer == balancer.id]
 
 
 def in_region(cloud: Cloud, region: str) -> Iterable[LoadBalancer]:

@@ -36,6 +36,10 @@ class Config:
     def prefix(self) -> str:
         return f"{self.sandbox}-"
 
+    def space(self, machine: str) -> str:
+        """The namespace that is a machine."""
+        return f"{self.prefix}{machine}"
+
 
 def load(path: Path) -> Config:
     values = json.loads(path.read_text(encoding="utf-8"))

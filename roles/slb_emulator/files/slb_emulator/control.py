@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import __version__, faults, inventory
+from . import __version__, faults, inventory, regions
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,13 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("the body must be a JSON object")
     return given
+
+
+def _up(body: dict[str, Any]) -> bool:
+    up = body.get("up")
+    if not isinstance(up, bool):
+        raise ValueError("up must be true or false")
+    return up
 
 
 class Control:
@@ -84,6 +91,12 @@ class Control:
     async def put_switches(self, request: web.Request) -> web.Response:
         return web.json_response({"changed": self._service.set_switches(await _body(request))})
 
+    async def get_quotas(self, request: web.Request) -> web.Response:
+        return web.json_response(self._service.quotas.describe())
+
+    async def put_quotas(self, request: web.Request) -> web.Response:
+        return web.json_response({"changed": self._service.set_quotas(await _body(request))})
+
     async def get_faults(self, request: web.Request) -> web.Response:
         return web.json_response({"faults": self._service.faults.plain()})
 
@@ -93,12 +106,20 @@ class Control:
 
     async def put_link(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        up = (await _body(request)).get("up")
-        if not isinstance(up, bool):
-            raise ValueError("up must be true or false")
+        up = _up(await _body(request))
         if self._service.store.state.inventory.machine(name) is None:
             return web.json_response({"error": f"there is no machine {name}"}, status=404)
         return web.json_response({"changed": await self._service.set_link(name, up)})
+
+    async def get_zones(self, request: web.Request) -> web.Response:
+        service = self._service
+        return web.json_response({"down": service.store.state.zones_down, "serving": service.serving_zones()})
+
+    async def put_zone(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if not any(name in regions.zones(region) for region in regions.REGIONS):
+            return web.json_response({"error": f"there is no zone {name}"}, status=404)
+        return web.json_response({"changed": await self._service.set_zone(name, _up(await _body(request)))})
 
     async def reset(self, request: web.Request) -> web.Response:
         self._service.reset()
@@ -148,9 +169,13 @@ def add_routes(app: web.Application, service: Service, shutdown: Shutdown) -> No
             web.delete("/_emu/requests", control.delete_requests),
             web.get("/_emu/switches", control.get_switches),
             web.put("/_emu/switches", control.put_switches),
+            web.get("/_emu/quotas", control.get_quotas),
+            web.put("/_emu/quotas", control.put_quotas),
             web.get("/_emu/faults", control.get_faults),
             web.put("/_emu/faults", control.put_faults),
             web.put("/_emu/machines/{name}/link", control.put_link),
+            web.get("/_emu/zones", control.get_zones),
+            web.put("/_emu/zones/{name}", control.put_zone),
             web.post("/_emu/reset", control.reset),
             web.post("/_emu/wait", control.wait),
             web.get("/_emu/health", control.health),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # Statuses other than 400. Where sources give two, the one of the public error page is used.
 STATUS = {
+    "BackendServer.configuring": 409,
     "CheckedListenerNotFound": 404,
     "InternalError": 500,
     "InvalidAccessKeyId.NotFound": 404,
@@ -25,6 +26,7 @@ MESSAGES = {
     "AclEntryIllegal": "The specified ACL entry is illegal.",
     "AclEntryProcessing": "The ACL entries are being processed.",
     "AclNotExist": "The specified ACL does not exist.",
+    "BackendServer.configuring": "The backend servers of the load balancer are being configured.",
     "BackendServer.ServerIdEmpty": "The ServerId of a backend server must not be empty.",
     "BackendServersMalformed": "The specified BackendServers is malformed.",
     "CheckedListenerNotFound": "The health checked listener does not exist.",
@@ -36,6 +38,7 @@ MESSAGES = {
     "InvalidLoadBalancerId.NotFound": "The specified LoadBalancerId does not exist.",
     "InvalidRegionId.NotFound": "The specified RegionId does not exist.",
     "InvalidResourceId.NotFound": "The specified ResourceId does not exist.",
+    "InvalidSecurityToken.Expired": "Specified SecurityToken is expired.",
     "InvalidSecurityToken.MismatchWithAccessKey": "Specified SecurityToken mismatch with the AccessKey.",
     "InvalidTimeStamp.Expired": "Specified time stamp or date value is expired.",
     "InvalidTimeStamp.Format": "Specified time stamp or date value is not well formatted.",
@@ -61,6 +64,7 @@ MESSAGES = {
     "TooManyBackendServers": "The total number of input real servers exceeds max supported number: 20",
     "TooManyListeners": "Several listeners use the specified port; give ListenerProtocol.",
     "UnsupportedHTTPMethod": "This http method is not supported.",
+    "VServerGroupProcessing": "The vServer group is being processed.",
     "VSwitchAvailableIpNotExist": "The vSwitch has no available IP address.",
 }
 
@@ -90,6 +94,11 @@ def missing(name: str) -> ApiError:
 def missing_group() -> ApiError:
     """The code of a missing vServer group is generic; callers know it by its message."""
     return ApiError("InvalidParameter", "The specified VServerGroupId does not exist.", 404)
+
+
+def missing_failover_group() -> ApiError:
+    """The same generic code, and a message that calls the group otherwise than all parameters do."""
+    return ApiError("InvalidParameter", "The specified MasterSlaveGroupId does not exist.", 404)
 
 
 def missing_resource() -> ApiError:

@@ -1,7 +1,7 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Health checks, as the cloud does them: a TCP connect, or an HTTP request, from the address of the checker."""
+"""Health checks, as the cloud does them: a TCP connect, an HTTP request or a datagram, from the checker's address."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from .cloud import Health
@@ -18,7 +19,7 @@ from .forwarding import ABNORMAL, NORMAL, UNAVAILABLE, Target
 
 log = logging.getLogger(__name__)
 
-OpenSocket = Callable[[str], Awaitable[socket.socket]]
+OpenSocket = Callable[[str, socket.SocketKind], Awaitable[socket.socket]]
 # An end by RST: what was connected only to see whether it can be needs no farewell.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -27,7 +28,10 @@ async def probe(target: Target, open_socket: OpenSocket) -> bool:
     """One check; every error is a failed one, for a check that ends in another way would never be made again."""
     try:
         return await asyncio.wait_for(_probe(target, open_socket), target.timeout)
-    except (OSError, asyncio.TimeoutError):
+    except asyncio.TimeoutError:
+        # Documented: a UDP server is well unless its machine says that the port is unreachable, which is an OSError.
+        return target.check == "udp" and not target.expected
+    except OSError:
         return False
     except Exception:
         log.exception("the check of %s failed for no reason of its own", target.key)
@@ -35,8 +39,10 @@ async def probe(target: Target, open_socket: OpenSocket) -> bool:
 
 
 async def _probe(target: Target, open_socket: OpenSocket) -> bool:
+    if target.check == "udp":
+        return await _probe_udp(target, open_socket)
     loop = asyncio.get_running_loop()
-    with await open_socket(target.vpc) as connection:
+    with await open_socket(target.vpc, socket.SOCK_STREAM) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         await loop.sock_connect(connection, (target.address, target.check_port))
         if target.check == "tcp":
@@ -50,6 +56,16 @@ async def _probe(target: Target, open_socket: OpenSocket) -> bool:
                 break
             received += part
         return _accepted(received, target.codes)
+
+
+async def _probe_udp(target: Target, open_socket: OpenSocket) -> bool:
+    loop = asyncio.get_running_loop()
+    with await open_socket(target.vpc, socket.SOCK_DGRAM) as connection:
+        await loop.sock_connect(connection, (target.address, target.check_port))
+        with suppress(PermissionError):  # how the system tells that its own rules made a link silent
+            connection.send(target.request.encode("ascii"))
+        answer = await loop.sock_recv(connection, 2048)
+        return target.expected in ("", answer.decode("ascii", "replace"))
 
 
 def _accepted(received: bytes, codes: str) -> bool:

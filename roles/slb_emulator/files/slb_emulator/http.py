@@ -14,16 +14,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from . import control
+from . import control, metadata
 from .cloud import Call
 from .errors import ApiError, missing
-from .faults import Fault
+from .faults import Fault, cut
 from .operations import find
 from .operations.registry import Operation, is_write
 from .parameters import Parameters
 from .regions import REGIONS
 from .service import Service
 from .tables import ECS, SLB, Table, answer_table, deviations, request_table
+from .vpc_services import API, METADATA, Applications
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ _NOT_LOGGED = (
     "Timestamp",
     "Version",
 )
+_LARGEST = 4 * 2**20  # bytes of a request
 _HOSTS = {SLB: "slb.aliyuncs.com", ECS: "ecs.aliyuncs.com"}
 
 
@@ -65,18 +67,20 @@ def _region(operation: Operation, wire: Mapping[str, str]) -> str:
     return region
 
 
-def execute(service: Service, version: str, action: str, wire: Mapping[str, str]) -> dict[str, Any]:
-    """One call, already authenticated."""
+def execute(
+    service: Service, version: str, action: str, wire: Mapping[str, str], fault: Fault | None = None
+) -> dict[str, Any]:
+    """One call, already authenticated. Of a fault it knows what changes the call's work, not what hides its answer."""
     operation, table = _operation(version, action)
     region = _region(operation, wire)
     fields = answer_table(version, action)
-    call = Call(action, region, Parameters(wire, table), fields or {})
+    part = cut(wire, fault.partial) if fault is not None and fault.partial else wire
+    call = Call(action, region, Parameters(part, table), fields or {})
     service.settle()
-    answer = operation.handler(service.cloud, call)
+    cloud = service.seen_late(fault) if fault is not None and fault.stale else service.cloud
+    answer = operation.handler(cloud, call)
     if operation.writes:
-        service.settle()
-        service.store.save()
-        service.changed()
+        service.written()
     wrong = deviations(answer, fields) if fields is not None else []
     if wrong:
         raise RuntimeError(f"the answer of {action} is not what the SDK expects: {'; '.join(wrong)}")
@@ -142,12 +146,12 @@ class Api:
             if self._service.config.verify_signatures:
                 headers = {name.lower(): value for name, value in request.headers.items()}
                 self._service.verifier.verify(request.method, path, query, form, headers, body, self._service.clock())
-            fault = self._service.faults.take(action)
+            fault = self._service.faults.take(action, wire)
             if fault is not None:
                 await asyncio.sleep(fault.delay)
-            if fault is not None and fault.answers and not fault.after:
+            if fault is not None and fault.answers and not fault.takes_effect:
                 return _faulty(fault, request, entry, version)
-            answer = execute(self._service, version, action, wire)
+            answer = execute(self._service, version, action, wire, fault)
             if fault is not None and fault.answers:
                 return _faulty(fault, request, entry, version)
             return web.json_response({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
@@ -163,8 +167,15 @@ class Api:
             self._service.requests.add(entry, bool(action) and is_write(action))
 
 
+def inside(service: Service, vpc: str) -> Applications:
+    """What answers in a VPC. The control interface does not."""
+    api = web.Application(client_max_size=_LARGEST)
+    api.router.add_route("*", "/", Api(service).handle)
+    return {API: api, METADATA: metadata.application(service, vpc)}
+
+
 def application(service: Service, shutdown: control.Shutdown) -> web.Application:
-    app = web.Application(client_max_size=4 * 2**20)
+    app = web.Application(client_max_size=_LARGEST)
     control.add_routes(app, service, shutdown)
     app.router.add_route("*", "/", Api(service).handle)
     return app

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+PUBLIC = ipaddress.IPv4Network("203.0.113.0/24")  # the public side: RFC 5737
 STATUSES = ("Running", "Stopped", "Starting", "Stopping", "Pending")
 
 
@@ -28,6 +29,7 @@ class Vpc:
     gateway: str
     vswitches: tuple[VSwitch, ...] = ()
     region_id: str = ""  # empty: the region of the first vSwitch's zone
+    nat_address: str = ""  # public address of those machines that have none of their own; empty: they have no way out
 
     @property
     def region(self) -> str:
@@ -35,6 +37,19 @@ class Vpc:
             return self.region_id
         # cn-hangzhou-i and us-east-1a are zones of cn-hangzhou and us-east-1.
         return self.vswitches[0].zone_id[:-1].rstrip("-")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface. The data plane has all addresses of a machine on its one link."""
+
+    eni_id: str
+    private_ip: str
+    secondary_ips: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.private_ip, *self.secondary_ips)
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,22 @@ class Machine:
     status: str = "Running"
     tags: dict[str, str] = field(default_factory=dict)
     attached: bool = True
+    secondary_ips: tuple[str, ...] = ()  # of the primary interface
+    interfaces: tuple[Interface, ...] = ()  # beside the primary one
+    eip: str = ""  # public address of its own
+    ram_role: str = ""  # whose keys it gets from the metadata service
+
+    @property
+    def all_interfaces(self) -> tuple[Interface, ...]:
+        """The primary one first."""
+        return (
+            Interface(self.instance_id.replace("i-", "eni-", 1), self.private_ip, self.secondary_ips),
+            *self.interfaces,
+        )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(address for interface in self.all_interfaces for address in interface.addresses)
 
 
 @dataclass(frozen=True)
@@ -67,14 +98,36 @@ class Inventory:
     def server(self, instance_id: str) -> Machine | None:
         return next((machine for machine in self.machines if machine.instance_id == instance_id), None)
 
+    def interface(self, eni_id: str) -> tuple[Machine, Interface] | None:
+        pairs = ((machine, interface) for machine in self.machines for interface in machine.all_interfaces)
+        return next((pair for pair in pairs if pair[1].eni_id == eni_id), None)
+
+    def place(self, server_id: str, server_ip: str = "") -> tuple[Machine, str] | None:
+        """The machine that a backend is, and the address on which it is called; None where there is none of that id."""
+        machine = self.server(server_id)
+        if machine is not None:
+            return machine, machine.private_ip
+        found = self.interface(server_id)
+        return (found[0], server_ip or found[1].private_ip) if found else None
+
     def machine(self, name: str) -> Machine | None:
         return next((machine for machine in self.machines if machine.name == name), None)
+
+    def zone(self, machine: Machine) -> str:
+        """The zone of a machine: that of its vSwitch, or of the VPC's first."""
+        zones = {vswitch.vswitch_id: vswitch.zone_id for vswitch in self.vpc(machine.vpc).vswitches}
+        return zones.get(machine.vswitch_id) or next(iter(zones.values()), "")
 
     def in_region(self, region: str) -> Iterator[tuple[Machine, Vpc]]:
         for machine in self.machines:
             vpc = self.vpc(machine.vpc)
             if vpc.region == region:
                 yield machine, vpc
+
+    def public_addresses(self) -> Iterator[tuple[str, str]]:
+        """Addresses of the public side, each with the VPC to which it leads."""
+        yield from ((vpc.nat_address, vpc.name) for vpc in self.vpcs if vpc.nat_address)
+        yield from ((machine.eip, machine.vpc) for machine in self.machines if machine.eip)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -93,7 +146,7 @@ def parse(given: Mapping[str, Any]) -> Inventory:
             Vpc(**{**vpc, "vswitches": tuple(VSwitch(**vswitch) for vswitch in vpc.get("vswitches", []))})
             for vpc in given.get("vpcs", [])
         )
-        machines = tuple(Machine(**machine) for machine in given.get("machines", []))
+        machines = tuple(_machine(machine) for machine in given.get("machines", []))
     except TypeError as error:
         raise ValueError(f"the inventory does not have the shape that is expected: {error}") from None
     inventory = Inventory(vpcs, machines)
@@ -101,24 +154,46 @@ def parse(given: Mapping[str, Any]) -> Inventory:
     return inventory
 
 
+def _machine(given: Mapping[str, Any]) -> Machine:
+    interfaces = tuple(
+        Interface(**{**interface, "secondary_ips": tuple(interface.get("secondary_ips", []))})
+        for interface in given.get("interfaces", [])
+    )
+    return Machine(**{**given, "secondary_ips": tuple(given.get("secondary_ips", [])), "interfaces": interfaces})
+
+
 def _check(inventory: Inventory) -> None:
     _unique("VPC", [vpc.name for vpc in inventory.vpcs])
     _unique("VPC", [vpc.vpc_id for vpc in inventory.vpcs])
     _unique("machine", [machine.name for machine in inventory.machines])
     _unique("instance", [machine.instance_id for machine in inventory.machines])
+    _unique("network interface", [one.eni_id for machine in inventory.machines for one in machine.all_interfaces])
     names = {vpc.name: vpc for vpc in inventory.vpcs}
     for vpc in inventory.vpcs:
         network = ipaddress.ip_network(vpc.cidr)
+        if network.overlaps(PUBLIC):
+            raise ValueError(f"block {vpc.cidr} of VPC {vpc.name} overlaps {PUBLIC}, which is the public side")
         if ipaddress.ip_address(vpc.gateway) not in network:
             raise ValueError(f"gateway {vpc.gateway} of VPC {vpc.name} is not in {vpc.cidr}")
         _unique(
             f"address in VPC {vpc.name}",
-            [vpc.gateway, *(machine.private_ip for machine in inventory.machines if machine.vpc == vpc.name)],
+            [
+                vpc.gateway,
+                *(ip for machine in inventory.machines if machine.vpc == vpc.name for ip in machine.addresses),
+            ],
         )
+    public = [address for address, dummy in inventory.public_addresses()]
+    _unique("public address", public)
+    for address in public:
+        if ipaddress.ip_address(address) not in PUBLIC:
+            raise ValueError(f"public address {address} is not in {PUBLIC}, which is the public side")
     for machine in inventory.machines:
         if machine.vpc not in names:
             raise ValueError(f"machine {machine.name} is in VPC {machine.vpc}, which is not in the inventory")
-        if ipaddress.ip_address(machine.private_ip) not in ipaddress.ip_network(names[machine.vpc].cidr):
-            raise ValueError(f"address {machine.private_ip} of machine {machine.name} is not in its VPC")
+        for address in machine.addresses:
+            if ipaddress.ip_address(address) not in ipaddress.ip_network(names[machine.vpc].cidr):
+                raise ValueError(f"address {address} of machine {machine.name} is not in its VPC")
+        if machine.name == "internet":
+            raise ValueError("a machine can't be named internet: the namespace of the public side is")
         if machine.status not in STATUSES:
             raise ValueError(f"status {machine.status} of machine {machine.name} is none of {', '.join(STATUSES)}")

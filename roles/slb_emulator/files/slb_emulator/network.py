@@ -34,7 +34,9 @@ def _run(command: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def _enter(path: str) -> None:
+def enter(name: str) -> None:
+    """Move this thread, and no other, into the namespace."""
+    path = str(_NAMED / name)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         if _LIBC.setns(descriptor, _CLONE_NEWNET):  # os.setns comes with Python 3.12
@@ -76,7 +78,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._thread = ThreadPoolExecutor(1, f"netns-{name}", _enter, (str(_NAMED / name),))
+        self._thread = ThreadPoolExecutor(1, f"netns-{name}", enter, (name,))
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -99,12 +101,12 @@ class Namespace:
         for name, value in settings.items():
             self.call(Path("/proc/sys/net", name).write_text, value)
 
-    def tcp_socket(self, source: str) -> socket.socket:
-        return self.call(_tcp_socket, source)
+    def socket(self, source: str, kind: socket.SocketKind) -> socket.socket:
+        return self.call(_socket, source, kind)
 
 
-def _tcp_socket(source: str) -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _socket(source: str, kind: socket.SocketKind) -> socket.socket:
+    made = socket.socket(socket.AF_INET, kind)
     try:
         made.bind((source, 0))
         made.setblocking(False)

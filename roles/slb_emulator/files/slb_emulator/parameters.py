@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -116,24 +117,32 @@ class Parameters:
         return found
 
     def tag_filter(self) -> list[tuple[str, str | None]]:
-        return [(str(tag.get("Key", "")), tag.get("Value")) for tag in self.values.get("Tag", [])]
+        """Keys, with values where only one will do. Tags is the older way: a list in JSON, of at most ten."""
+        legacy = self.json_list("Tags", "InvalidParameter") if self.text("Tags") else []
+        if len(legacy) > 10 or not all(isinstance(tag, dict) for tag in legacy):
+            raise invalid("The specified parameter Tags is not a JSON array of at most ten tags.")
+        found = [(str(tag.get("TagKey", "")), tag.get("TagValue")) for tag in legacy]
+        return found + [(str(tag.get("Key", "")), tag.get("Value")) for tag in self.values.get("Tag", [])]
 
     def tags(self) -> Tags:
         return checked_tags({str(tag.get("Key", "")): str(tag.get("Value", "")) for tag in self.values.get("Tag", [])})
 
     def json_list(self, name: str, error: str) -> list[Any]:
-        """A list in JSON; single quotes are taken too, as the service takes them."""
-        text = self.text(name)
-        try:
-            found = json.loads(text)
-        except ValueError:
-            try:
-                found = ast.literal_eval(text)
-            except (ValueError, SyntaxError):
-                raise ApiError(error) from None
-        if not isinstance(found, list):
+        found = json_list(self.text(name))
+        if found is None:
             raise ApiError(error)
         return found
+
+
+def json_list(text: str) -> list[Any] | None:
+    """A list in JSON, or None; single quotes are taken too, as the service takes them."""
+    found = None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        with contextlib.suppress(ValueError, SyntaxError):
+            found = ast.literal_eval(text)
+    return found if isinstance(found, list) else None
 
 
 def checked_tags(tags: Tags) -> Tags:

@@ -18,6 +18,7 @@ REGIONS: dict[str, tuple[str, str]] = {
     "cn-heyuan": ("China (Heyuan)", "ab"),
     "cn-guangzhou": ("China (Guangzhou)", "ab"),
     "cn-chengdu": ("China (Chengdu)", "ab"),
+    "cn-wuhan-lr": ("China (Wuhan - Local Region)", "a"),  # of one zone: its instances have no standby
     "cn-hongkong": ("China (Hong Kong)", "bcd"),
     "ap-southeast-1": ("Singapore", "abc"),
     "ap-southeast-3": ("Malaysia (Kuala Lumpur)", "abc"),
@@ -57,4 +58,5 @@ def zones(region: str) -> list[str]:
 
 
 def standby_zones(zone: str, region: str) -> list[str]:
+    """The zones that can stand by for a zone."""
     return [other for other in zones(region) if other != zone]

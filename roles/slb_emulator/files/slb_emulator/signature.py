@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from .config import AccessKey
 from .errors import ApiError, missing
+from .role_keys import RoleKeys
 
 WINDOW = 15 * 60
 _ACS3 = re.compile(r"ACS3-HMAC-SHA256 +Credential=([^,]+), *SignedHeaders=([^,]+), *Signature=([0-9a-f]+)")
@@ -38,8 +39,9 @@ def _same(one: str, other: str) -> bool:
 class Verifier:
     """Knows the access keys and remembers the nonces of the last minutes."""
 
-    def __init__(self, keys: Sequence[AccessKey]) -> None:
+    def __init__(self, keys: Sequence[AccessKey], role_keys: RoleKeys) -> None:
         self._keys = {key.access_key_id: key for key in keys}
+        self._role_keys = role_keys
         self._nonces: dict[tuple[str, str], float] = {}
 
     def verify(
@@ -69,7 +71,7 @@ class Verifier:
         found = _ACS3.fullmatch(headers["authorization"].strip())
         if found is None:
             raise ApiError("IncompleteSignature", "The Authorization header is not an ACS3-HMAC-SHA256 one.")
-        key = self._key(found[1], headers.get("x-acs-security-token", ""))
+        key = self._key(found[1], headers.get("x-acs-security-token", ""), now)
         signed = found[2].split(";")
         unsigned = [name for name in _MUST_SIGN if name not in signed]
         if unsigned:
@@ -91,7 +93,7 @@ class Verifier:
             raise ApiError("MissingAccessKeyId")
         if not given:
             raise missing("Signature")
-        key = self._key(parameters["AccessKeyId"], parameters.get("SecurityToken", ""))
+        key = self._key(parameters["AccessKeyId"], parameters.get("SecurityToken", ""), now)
         if parameters.get("SignatureMethod") != "HMAC-SHA1" or parameters.get("SignatureVersion") != "1.0":
             raise ApiError("IncompleteSignature", "Only HMAC-SHA1 signatures of version 1.0 are known.")
         text = "&".join([method, _encode("/"), _encode(canonical_query(parameters.items()))])
@@ -100,8 +102,8 @@ class Verifier:
         self._fresh(parameters.get("Timestamp", ""), now)
         self._once(key, parameters.get("SignatureNonce", ""), now)
 
-    def _key(self, access_key_id: str, token: str) -> AccessKey:
-        key = self._keys.get(access_key_id)
+    def _key(self, access_key_id: str, token: str, now: float) -> AccessKey:
+        key = self._keys.get(access_key_id) or self._role_keys.find(access_key_id, now)
         if key is None:
             raise ApiError("InvalidAccessKeyId.NotFound")
         if not key.active:

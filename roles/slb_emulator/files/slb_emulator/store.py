@@ -24,7 +24,8 @@ class Server:
     weight: int
     description: str = ""
     type: str = "ecs"
-    server_ip: str = ""  # only what the caller gave
+    server_ip: str = ""  # only what the caller gave; of an interface always one
+    server_type: str = ""  # Master or Slave, in a primary/secondary group
 
 
 @dataclass
@@ -48,6 +49,10 @@ class Listener:
         return str(self.settings.get("VServerGroupId", ""))
 
     @property
+    def failover_group(self) -> str:
+        return str(self.settings.get("MasterSlaveServerGroupId", ""))
+
+    @property
     def access_lists(self) -> list[str]:
         """The ids of the lists in force."""
         return self.settings["AclId"].split(",") if self.settings.get("AclStatus") == "on" else []
@@ -69,6 +74,7 @@ class LoadBalancer:
     listeners: dict[str, Listener] = field(default_factory=dict)
     pending: dict[str, Any] = field(default_factory=dict)  # attributes that change later, and when; locks the instance
     pending_at: float = 0.0
+    servers_busy_until: float = 0.0  # the default pool
 
     @property
     def vpc_id(self) -> str:
@@ -76,8 +82,11 @@ class LoadBalancer:
 
     @property
     def ipv6(self) -> bool:
-        """Known to the API only: the data plane has no IPv6."""
         return bool(self.attributes["AddressIPVersion"] == "ipv6")
+
+    @property
+    def public(self) -> bool:
+        return bool(self.attributes["AddressType"] == "internet")
 
     @property
     def active(self) -> bool:
@@ -92,6 +101,20 @@ class ServerGroup:
     name: str
     created: str
     servers: list[Server] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    busy_until: float = 0.0
+
+
+@dataclass
+class FailoverGroup:
+    """A primary/secondary group: the primary first, the standby second. Nothing of it changes but its tags."""
+
+    id: str
+    region: str
+    load_balancer: str
+    name: str
+    created: str
+    servers: list[Server]
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -114,20 +137,35 @@ class AccessList:
 class State:
     load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+    failover_groups: dict[str, FailoverGroup] = field(default_factory=dict)
     access_lists: dict[str, AccessList] = field(default_factory=dict)
     client_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     sequence: int = 0
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    drains: dict[str, float | None] = field(default_factory=dict)
     links_down: list[str] = field(default_factory=list)
+    zones_down: dict[str, float] = field(default_factory=dict)  # and since when
     switches: dict[str, Any] = field(default_factory=dict)
+    quotas: dict[str, int] = field(default_factory=dict)
     inventory: Inventory = field(default_factory=Inventory)
 
     def members(self, balancer: LoadBalancer, listener: Listener) -> list[tuple[Server, int]]:
-        """The servers of a listener with the port on which each is called."""
+        """The servers of a listener with the port on which each is called.
+
+        Of a primary/secondary group both are checked, and the Slave serves only while the Master is not healthy.
+        """
+        if listener.failover_group:
+            return [(server, server.port) for server in self.failover_groups[listener.failover_group].servers]
         if listener.group:
             group = self.server_groups.get(listener.group)
             return [(server, server.port) for server in group.servers] if group else []
         return [(server, int(listener.settings.get("BackendServerPort", 0))) for server in balancer.servers]
+
+    def servers(self, balancer: LoadBalancer) -> list[Server]:
+        """The servers of the default pool and of all groups of an instance."""
+        groups: list[ServerGroup | FailoverGroup] = [*self.server_groups.values(), *self.failover_groups.values()]
+        own = (group for group in groups if group.load_balancer == balancer.id)
+        return [*balancer.servers, *(server for group in own for server in group.servers)]
 
 
 def _servers(plain: list[dict[str, Any]]) -> list[Server]:
@@ -139,7 +177,9 @@ def _load_balancer(plain: dict[str, Any]) -> LoadBalancer:
     return LoadBalancer(**{**plain, "servers": _servers(plain["servers"]), "listeners": listeners})
 
 
-def _state(plain: dict[str, Any]) -> State:
+def restored(text: str) -> State:
+    """The state of a snapshot."""
+    plain = json.loads(text)
     return State(
         **{
             **plain,
@@ -147,6 +187,10 @@ def _state(plain: dict[str, Any]) -> State:
             "server_groups": {
                 key: ServerGroup(**{**value, "servers": _servers(value["servers"])})
                 for key, value in plain["server_groups"].items()
+            },
+            "failover_groups": {
+                key: FailoverGroup(**{**value, "servers": _servers(value["servers"])})
+                for key, value in plain.get("failover_groups", {}).items()
             },
             "access_lists": {key: AccessList(**value) for key, value in plain.get("access_lists", {}).items()},
             "inventory": inventories.parse(plain["inventory"]),
@@ -160,17 +204,28 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.restored = path.exists()
-        self.state = _state(json.loads(path.read_text(encoding="utf-8"))) if self.restored else State()
+        self.state = restored(path.read_text(encoding="utf-8")) if self.restored else State()
 
-    def save(self) -> None:
+    def snapshot(self) -> str:
+        return json.dumps(asdict(self.state))
+
+    def save(self) -> str:
+        """Write the snapshot, and give it back."""
+        text = self.snapshot()
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, self._path)
+        return text
 
-    def reset(self) -> None:
-        """Forget the load balancers; the counter goes on, so that an id never comes back."""
+    def reset(self) -> str:
+        """Forget the load balancers; the counter goes on, so that an id never comes back. Gives the snapshot."""
         old = self.state
         self.state = State(
-            sequence=old.sequence, links_down=old.links_down, switches=old.switches, inventory=old.inventory
+            sequence=old.sequence,
+            links_down=old.links_down,
+            zones_down=old.zones_down,
+            switches=old.switches,
+            quotas=old.quotas,
+            inventory=old.inventory,
         )
-        self.save()
+        return self.save()

@@ -33,7 +33,7 @@ Table = Mapping[str, Field]
 _TEXT = Field("str")
 _TEXTS = Field("list", _TEXT)
 
-# The SDK of ECS is not a dependency of this collection: its one operation is written down here.
+# The SDK of ECS is not a dependency of this collection: its operations are written down here.
 _ECS_REQUESTS: dict[str, Table] = {
     "DescribeInstances": {
         "InstanceIds": _TEXT,
@@ -51,7 +51,20 @@ _ECS_REQUESTS: dict[str, Table] = {
         "ZoneId": _TEXT,
         "AdditionalAttributes": _TEXTS,
         "Tag": Field("list", Field("object", fields={"Key": _TEXT, "Value": _TEXT})),
-    }
+    },
+    "DescribeNetworkInterfaces": {
+        "InstanceId": _TEXT,
+        "MaxResults": Field("int"),
+        "NextToken": _TEXT,
+        "PrimaryIpAddress": _TEXT,
+        "RegionId": _TEXT,
+        "Status": _TEXT,
+        "Type": _TEXT,
+        "VSwitchId": _TEXT,
+        "VpcId": _TEXT,
+        "NetworkInterfaceId": _TEXTS,
+        "PrivateIpAddress": _TEXTS,
+    },
 }
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Mapping
 from typing import Protocol
 
 from ..config import Config
@@ -28,8 +28,14 @@ class DataPlane(Protocol):
     def set_links(self, links_down: Collection[str]) -> None:
         """Silence for these machines, and for no others."""
 
-    def open_socket(self, vpc: str) -> socket.socket:
-        """A TCP socket that lives in the VPC, from the address of the health checks."""
+    def open_socket(self, vpc: str, kind: socket.SocketKind) -> socket.socket:
+        """A socket for TCP or UDP that lives in the VPC, from the address of the health checks."""
+
+    def spaces(self) -> Mapping[str, Hashable]:
+        """What is the network of each VPC now; where it is made anew, it is another thing."""
+
+    def listen(self, vpc: str, address: str) -> socket.socket:
+        """A socket that listens on one of the cloud's own addresses in the VPC."""
 
     def remove(self, inventory: Inventory) -> None:
         """Take away whatever attach and apply made, also in another process."""

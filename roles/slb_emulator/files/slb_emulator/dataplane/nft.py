@@ -11,20 +11,27 @@ answer it, as in the cloud.
 
 from __future__ import annotations
 
-import functools
-import math
 import socket
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
-from .. import network
+from .. import network, vpc_services
 from ..config import Config
-from ..forwarding import Desired, Forward, Member
-from ..inventory import Inventory, Machine, Vpc
+from ..forwarding import Desired, Forward
+from ..inventory import PUBLIC, Inventory, Machine, Vpc
 from ..network import Namespace
+from . import ipv6
+from .egress import LINK, egress
+from .relay import Relay
+from .ruleset import ANSWER_MARK, Table, chain_name, silence, tables, transaction
+from .zoning import zoning
 
 REWIRE_PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds
 CHECKER = "100.64.0.1"  # the cloud's checks come from 100.64.0.0/10
+PUBLIC_SIDE = ""  # its name among the VPCs
+OUTWARD = 203  # the routing table for the public side
+NEIGHBOUR = "169.254.0.1"  # the other end of a link between a VPC and the public side; no packet has it
 
 # The router answers ARP for everyone, does not tell machines of shorter ways (there are none), and takes any source.
 _ROUTER = {
@@ -41,116 +48,8 @@ _ROUTER = {
             ("arp_filter", "0"),
         )
     },
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
 }
-
-
-def slots(members: Sequence[Member]) -> list[Member]:
-    """The order of a smooth weighted round robin: 30 and 90 give b a b b, not ninety of b in a row."""
-    divisor = math.gcd(*(member.weight for member in members))
-    weights = [member.weight // divisor for member in members]
-    current = [0] * len(members)
-    order = []
-    for dummy in range(sum(weights)):
-        current = [value + weight for value, weight in zip(current, weights)]
-        chosen = current.index(max(current))
-        current[chosen] -= sum(weights)
-        order.append(members[chosen])
-    return order
-
-
-def _spread(forward: Forward) -> str:
-    """Which of so many slots a new connection takes."""
-    return {"sch": "jhash ip saddr", "tch": "jhash ip saddr . th sport"}.get(forward.scheduler, "numgen inc")
-
-
-def _guard(forward: Forward) -> Iterator[str]:
-    """Access lists: whoever is not let in gets nothing at all, not even a refusal."""
-    # Only new connections come here at all. But a namespace tracks none, and asks no nat chain, until a rule needs it to.
-    if forward.allowed == () or "0.0.0.0/0" in forward.denied:
-        yield "ct state new drop"
-    elif forward.allowed is not None and "0.0.0.0/0" not in forward.allowed:
-        yield f"ct state new ip saddr != {{ {', '.join(forward.allowed)} }} drop"
-    elif forward.denied:
-        yield f"ct state new ip saddr {{ {', '.join(forward.denied)} }} drop"
-
-
-@functools.lru_cache(maxsize=4096)
-def rules(forward: Forward) -> tuple[str, ...]:
-    """The rules of one listener. They see the first packet of a connection only, so they never break one."""
-    guard = tuple(_guard(forward))
-    if not forward.members:
-        return (*guard, "meta l4proto tcp reject with tcp reset")
-    members = forward.members
-    if forward.scheduler == "rr":
-        members = tuple(Member(member.address, member.port, 1) for member in members)
-    order = slots(members)
-    if len(order) == 1:
-        target = f"{order[0].address}:{order[0].port}"
-    else:
-        places = ", ".join(f"{index} : {member.address} . {member.port}" for index, member in enumerate(order))
-        target = f"{_spread(forward)} mod {len(order)} map {{ {places} }}"
-    shut_out = (f"ip saddr {{ {', '.join(forward.shut_out)} }} drop",) if forward.shut_out else ()
-    return (*guard, *shut_out, f"meta l4proto {forward.protocol} dnat ip to {target}")
-
-
-def _chain(forward: Forward) -> str:
-    return f"{forward.protocol}_{forward.address.replace('.', '_')}_{forward.port}"
-
-
-def _element(forward: Forward) -> str:
-    return f"{forward.address} . {forward.protocol} . {forward.port}"
-
-
-_TABLE = """\
-add table ip slb
-delete table ip slb
-add table ip slb
-add map ip slb listeners { type ipv4_addr . inet_proto . inet_service : verdict ; }
-add chain ip slb pre { type nat hook prerouting priority dstnat ; policy accept ; }
-add rule ip slb pre ip daddr . ip protocol . th dport vmap @listeners
-"""
-
-
-def transaction(old: Collection[Forward] | None, new: Collection[Forward]) -> str:
-    """The commands from the one set of listeners to the other; None: whatever is there is replaced."""
-    before = {_chain(forward): forward for forward in old or ()}
-    after = {_chain(forward): forward for forward in new}
-    lines = []
-    for name, forward in before.items():
-        if name not in after:
-            lines += [
-                f"delete element ip slb listeners {{ {_element(forward)} }}",
-                f"flush chain ip slb {name}",
-                f"delete chain ip slb {name}",
-            ]
-    for name, forward in after.items():
-        if name in before and rules(before[name]) == rules(forward):
-            continue  # left alone, so that its turn goes on where it is
-        lines.append(f"flush chain ip slb {name}" if name in before else f"add chain ip slb {name}")
-        lines += [f"add rule ip slb {name} {rule}" for rule in rules(forward)]
-        if name not in before:
-            lines.append(f"add element ip slb listeners {{ {_element(forward)} : goto {name} }}")
-    return (_TABLE if old is None else "") + "".join(f"{line}\n" for line in lines)
-
-
-def silence(links: Collection[str]) -> str:
-    """Packets of these links vanish; an interface that is down would make the router answer for them instead."""
-    lines = [
-        "add table ip links",
-        "delete table ip links",
-        "add table ip links",
-        "add chain ip links in { type filter hook prerouting priority raw ; policy accept ; }",
-        "add chain ip links out { type filter hook postrouting priority 300 ; policy accept ; }",
-    ]
-    if links:
-        names = ", ".join(f'"{name}"' for name in sorted(links))
-        lines += [
-            f"add rule ip links in iifname {{ {names} }} drop",
-            f"add rule ip links out oifname {{ {names} }} drop",
-        ]
-    return "".join(f"{line}\n" for line in lines)
+_NO_IPV6 = {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
 
 
 class NftDataPlane:
@@ -161,7 +60,12 @@ class NftDataPlane:
         self._inventory = Inventory()
         self._routers: dict[str, Namespace] = {}
         self._addresses: dict[str, set[str]] = {}  # of the instances, by VPC
-        self._forwards: dict[str, set[Forward]] = {}
+        self._tables: dict[str, dict[str, Table]] = {}
+        self._relays: dict[str, tuple[Namespace, Relay]] = {}
+        self._ipv6: set[str] = set()  # VPCs in which machines have IPv6 addresses
+        self._zoning: dict[str, str] = {}  # the rules in force, by VPC
+        # Public instances and the VPC of each; None: not known, so nothing about the public side is changed.
+        self._instances: Collection[tuple[str, str]] | None = None
 
     # Names
 
@@ -169,45 +73,123 @@ class NftDataPlane:
         return f"{self._config.prefix}vpc-{vpc.name}"
 
     def _machine_name(self, machine: Machine) -> str:
-        return f"{self._config.prefix}{machine.name}"
+        return self._config.space(machine.name)
 
     def _link(self, machine: Machine) -> str:
         return network.link_name(self._config.sandbox, machine.name)
+
+    @property
+    def _internet_name(self) -> str:
+        return f"{self._config.prefix}internet"
+
+    def _way_in(self, vpc: str) -> str:
+        """The public side's end of its link to a VPC."""
+        return network.link_name(self._config.sandbox, "vpc", vpc)
 
     # The network
 
     def attach(self, inventory: Inventory, links_down: Collection[str]) -> bool:
         old, self._inventory = self._inventory, inventory
         changed = self._detach(old, inventory)
+        if inventory.vpcs:
+            changed |= self._internet()
         for vpc in inventory.vpcs:
             changed |= self._router(vpc)
         for machine in inventory.machines:
             if machine.attached:
                 changed |= self._wire(machine, inventory.vpc(machine.vpc))
+        if self._instances is not None and inventory.vpcs:
+            self._lead_in(self._instances)
         self.set_links(links_down)
+        if changed:
+            self._ipv6.clear()
         return changed
 
-    def _router(self, vpc: Vpc) -> bool:
-        name = self._router_name(vpc)
+    def _space(self, vpc: str, name: str) -> bool:
+        """The namespace of a VPC, or of the public side, as a router; says whether it had to be made."""
         made = network.create(name)
-        if made or vpc.name not in self._routers:
-            if vpc.name in self._routers:  # somebody deleted the namespace: its thread is in a dead one
-                self._routers.pop(vpc.name).close()
-            self._routers[vpc.name] = Namespace(name)
-            self._addresses.pop(vpc.name, None)
-            self._forwards.pop(vpc.name, None)
-        router = self._routers[vpc.name]
-        router.sysctl(_ROUTER)
-        router.ip("link set lo up", f"address replace {vpc.gateway}/32 dev lo", f"address replace {CHECKER}/32 dev lo")
-        if not _has_link(router, "void"):
-            # Addresses of the VPC that nobody has are silence too: a link to nowhere, which asks nobody for a way.
-            router.ip(
-                "link add void type veth peer name void-end",
-                "link set void arp off up",
-                "link set void-end up",
-                f"route replace {vpc.cidr} dev void",
-            )
+        if made or vpc not in self._routers:
+            if vpc in self._routers:  # somebody deleted the namespace: its thread is in a dead one
+                self._routers.pop(vpc).close()
+            self._routers[vpc] = Namespace(name)
+            self._forget(vpc)
+        self._routers[vpc].sysctl({**_ROUTER, **(_NO_IPV6 if made else {})})
+        self._routers[vpc].ip("link set lo up")
         return made
+
+    def _internet(self) -> bool:
+        """The public side: a router between the VPCs, and nothing else."""
+        made = self._space(PUBLIC_SIDE, self._internet_name)
+        _void(self._routers[PUBLIC_SIDE], str(PUBLIC))
+        return made
+
+    def _router(self, vpc: Vpc) -> bool:
+        made = self._space(vpc.name, self._router_name(vpc))
+        router = self._routers[vpc.name]
+        router.ip(
+            *(f"address replace {address}/32 dev lo" for address in (vpc.gateway, CHECKER, *vpc_services.ADDRESSES))
+        )
+        _void(router, vpc.cidr)
+        machines = (machine for machine in self._inventory.machines if machine.vpc == vpc.name and machine.eip)
+        router.nft(egress({machine.private_ip: machine.eip for machine in machines}, vpc.nat_address))
+        return self._way_out(vpc) or made
+
+    def _way_out(self, vpc: Vpc) -> bool:
+        """The link between a VPC and the public side; says whether it had to be made."""
+        router, internet = self._routers[vpc.name], self._routers[PUBLIC_SIDE]
+        if _has_link(router, LINK) and _has_link(internet, self._way_in(vpc.name)):
+            return False
+        _patiently(self._link_out, router, internet, vpc)
+        return True
+
+    def _link_out(self, router: Namespace, internet: Namespace, vpc: Vpc) -> None:
+        way_in = self._way_in(vpc.name)
+        _delete_link(router, LINK)
+        _delete_link(internet, way_in)
+        inside, outside = network.mac_address(way_in, "inside"), network.mac_address(way_in, "outside")
+        internet.ip(
+            f"link add {way_in} address {outside} type veth"
+            f" peer name {LINK} address {inside} netns {self._router_name(vpc)}",
+            f"link set {way_in} up",
+            f"neighbour replace {NEIGHBOUR} lladdr {inside} dev {way_in} nud permanent",
+        )
+        router.ip(
+            f"link set {LINK} up",
+            f"neighbour replace {NEIGHBOUR} lladdr {outside} dev {LINK} nud permanent",
+            f"route replace {PUBLIC} via {NEIGHBOUR} dev {LINK} onlink table {OUTWARD}",
+        )
+        # A public instance is the router's own for those who come from the public side, and beyond it for all others.
+        if not any(rule["table"] == str(OUTWARD) for rule in router.ip_json("rule", "show")):
+            router.ip(
+                f"rule add pref 1 iif {LINK} lookup local",
+                f"rule add pref 2 to {PUBLIC} lookup {OUTWARD}",
+                "rule add pref 3 lookup local",
+                "rule delete pref 0",
+            )
+
+    def _lead_in(self, instances: Collection[tuple[str, str]]) -> None:
+        """Let each public address lead to its VPC; an instance without servers is in none, and refuses by itself."""
+        self._instances = None  # what is known is only known while the last step went well
+        places = {address: vpc for vpc, address in instances}
+        places.update(self._inventory.public_addresses())
+        internet = self._routers[PUBLIC_SIDE]
+        wanted = {address: self._way_in(vpc) for address, vpc in places.items() if vpc != PUBLIC_SIDE}
+        routes = internet.ip_json("-4", "route", "show")
+        present = {route["dst"]: route["dev"] for route in routes if route["dst"] != str(PUBLIC)}
+        local, held = places.keys() - wanted.keys(), set(_local_addresses(internet))
+        lines = [
+            *(
+                f"route replace {address}/32 via {NEIGHBOUR} dev {link} onlink"
+                for address, link in wanted.items()
+                if present.get(address) != link
+            ),
+            *(f"route delete {address}/32" for address in present.keys() - wanted.keys()),
+            *(f"address replace {address}/32 dev lo" for address in local - held),
+            *(f"address delete {address}/32 dev lo" for address in held - local),
+        ]
+        if lines:
+            internet.ip(*lines)
+        self._instances = instances
 
     def _wire(self, machine: Machine, vpc: Vpc) -> bool:
         """A link between machine and router. One that is not as it should be is made anew."""
@@ -216,20 +198,10 @@ class NftDataPlane:
         try:
             if not made and self._wired(space, machine, vpc):
                 return False
-            self._rewire_patiently(space, machine, vpc)
+            _patiently(self._rewire, space, machine, vpc)
         finally:
             space.close()
         return True
-
-    def _rewire_patiently(self, space: Namespace, machine: Machine, vpc: Vpc) -> None:
-        """A namespace that somebody deleted goes in the background, and its ends of links vanish while they are looked at."""
-        for pause in REWIRE_PAUSES:
-            try:
-                self._rewire(space, machine, vpc)
-                return
-            except OSError:
-                time.sleep(pause)
-        self._rewire(space, machine, vpc)
 
     def _wired(self, space: Namespace, machine: Machine, vpc: Vpc) -> bool:
         router, link = self._routers[vpc.name], self._link(machine)
@@ -240,8 +212,12 @@ class NftDataPlane:
             for address in interface["addr_info"]
         }
         gateways = {route.get("gateway") for route in space.ip_json("route", "show", "default")}
-        ways = {route.get("dev") for route in router.ip_json("route", "show", machine.private_ip)}
-        return inside == {(machine.private_ip, _length(vpc))} and gateways == {vpc.gateway} and ways == {link}
+        ways = {route.get("dev") for address in machine.addresses for route in router.ip_json("route", "show", address)}
+        return (
+            inside == {(address, _length(vpc)) for address in machine.addresses}
+            and gateways == {vpc.gateway}
+            and ways == {link}
+        )
 
     def _rewire(self, space: Namespace, machine: Machine, vpc: Vpc) -> None:
         router, link, name = self._routers[vpc.name], self._link(machine), self._machine_name(machine)
@@ -251,14 +227,17 @@ class NftDataPlane:
         router.ip(
             f"link add {link} address {outside_mac} type veth peer name eth0 address {inside_mac} netns {name}",
             f"link set {link} up",
-            f"route replace {machine.private_ip}/32 dev {link}",
+            *(f"route replace {address}/32 dev {link}" for address in machine.addresses),
             # Nobody is ever asked for: a machine that went silent is silence for its peers, not "unreachable".
-            f"neighbour replace {machine.private_ip} lladdr {inside_mac} dev {link} nud permanent",
+            *(
+                f"neighbour replace {address} lladdr {inside_mac} dev {link} nud permanent"
+                for address in machine.addresses
+            ),
         )
         router.sysctl({f"ipv4/neigh/{link}/proxy_delay": "0"})
         space.ip(
             "link set lo up",
-            f"address replace {machine.private_ip}/{_length(vpc)} dev eth0",
+            *(f"address replace {address}/{_length(vpc)} dev eth0" for address in machine.addresses),
             "link set eth0 up",
             f"neighbour replace {vpc.gateway} lladdr {outside_mac} dev eth0 nud permanent",
             f"route replace default via {vpc.gateway} dev eth0",
@@ -275,8 +254,10 @@ class NftDataPlane:
                 changed = True
         for vpc in old.vpcs:
             if vpc.name not in kept_vpcs:
-                self._remove_router(vpc)
+                self._remove_space(vpc.name, self._router_name(vpc))
                 changed = True
+        if old.vpcs and not new.vpcs:
+            self._remove_space(PUBLIC_SIDE, self._internet_name)
         return changed
 
     def _remove_machine(self, inventory: Inventory, machine: Machine) -> None:
@@ -288,17 +269,22 @@ class NftDataPlane:
             _delete_link(router, self._link(machine))
         network.delete(self._machine_name(machine))
 
-    def _remove_router(self, vpc: Vpc) -> None:
-        router = self._routers.pop(vpc.name, None)
+    def _remove_space(self, vpc: str, name: str) -> None:
+        self._stop_relay(vpc)
+        router = self._routers.pop(vpc, None)
         if router is not None:
             router.close()
-        self._addresses.pop(vpc.name, None)
-        self._forwards.pop(vpc.name, None)
-        network.delete(self._router_name(vpc))
+        self._forget(vpc)
+        network.delete(name)
 
     def remove(self, inventory: Inventory) -> None:
         self._detach(inventory, Inventory())
         self._inventory = Inventory()
+
+    def _forget(self, vpc: str) -> None:
+        self._addresses.pop(vpc, None)
+        self._tables.pop(vpc, None)
+        self._zoning.pop(vpc, None)
 
     def set_links(self, links_down: Collection[str]) -> None:
         for vpc in self._inventory.vpcs:
@@ -309,47 +295,130 @@ class NftDataPlane:
             ]
             self._routers[vpc.name].nft(silence(down))
 
-    def open_socket(self, vpc: str) -> socket.socket:
+    def open_socket(self, vpc: str, kind: socket.SocketKind) -> socket.socket:
         router = self._routers.get(vpc)
         if router is None:
             raise OSError(f"VPC {vpc} has no network")
-        return router.tcp_socket(CHECKER)
+        return router.socket(CHECKER, kind)
+
+    def spaces(self) -> dict[str, Namespace]:
+        return {vpc.name: self._routers[vpc.name] for vpc in self._inventory.vpcs}
+
+    def listen(self, vpc: str, address: str) -> socket.socket:
+        return self._routers[vpc].call(socket.create_server, (address, vpc_services.PORT))
 
     # The load balancers
 
     def apply(self, desired: Desired) -> None:
         for vpc in self._inventory.vpcs:
             addresses = {address for name, address in desired.addresses if name == vpc.name}
-            self._apply(vpc, addresses, {forward for forward in desired.forwards if forward.vpc == vpc.name})
+            self._zone(vpc, desired)
+            self._apply(vpc, addresses, [forward for forward in desired.forwards if forward.vpc == vpc.name])
+        # The way to an instance comes after its rules.
+        if desired.public != self._instances:
+            self._lead_in(desired.public)
 
-    def _apply(self, vpc: Vpc, addresses: set[str], forwards: set[Forward]) -> None:
+    def _zone(self, vpc: Vpc, desired: Desired) -> None:
+        dark, standby = (
+            [address for name, address in places if name == vpc.name] for places in (desired.dark, desired.standby)
+        )
+        text = zoning(dark, standby)
+        if self._zoning.pop(vpc.name, "") != text:
+            self._routers[vpc.name].nft(text)
+        self._zoning[vpc.name] = text
+
+    def _apply(self, vpc: Vpc, addresses: set[str], forwards: list[Forward]) -> None:
         router = self._routers[vpc.name]
         present = self._addresses.get(vpc.name)
         if present is None:
-            present = set(_local_addresses(router)) - {vpc.gateway, CHECKER}
+            present = set(_local_addresses(router)) - {vpc.gateway, CHECKER, *vpc_services.ADDRESSES}
         new, gone = addresses - present, present - addresses
+        if vpc.name not in self._ipv6 and any(":" in address for address in addresses):
+            self._enable_ipv6(vpc)
         # Addresses come before the rules and go after them: in between a listener would be an unknown address.
         if new:
-            router.ip(*(f"address replace {address}/32 dev lo" for address in sorted(new)))
-        before = self._forwards.get(vpc.name)
-        text = transaction(before, sorted(forwards, key=_chain))
+            router.ip(*(f"address replace {_on_lo(address)}" for address in sorted(new)))
+        self._relay(vpc, [forward for forward in forwards if forward.relayed])
+        wanted = tables(sorted(forwards, key=chain_name))
+        text = transaction(self._tables.get(vpc.name), wanted)
         # What is known is only known while the last step went well.
-        self._forwards.pop(vpc.name, None)
+        self._tables.pop(vpc.name, None)
         self._addresses.pop(vpc.name, None)
         if text:
             router.nft(text)
         if gone:
-            router.ip(*(f"address delete {address}/32 dev lo" for address in sorted(gone)))
-        self._forwards[vpc.name], self._addresses[vpc.name] = forwards, addresses
+            router.ip(*(f"address delete {_on_lo(address)}" for address in sorted(gone)))
+        self._tables[vpc.name], self._addresses[vpc.name] = wanted, addresses
+
+    def _enable_ipv6(self, vpc: Vpc) -> None:
+        router = self._routers[vpc.name]
+        ipv6.enable(router)
+        for machine in self._inventory.machines:
+            if machine.attached and machine.vpc == vpc.name:
+                ipv6.wire(router, self._link(machine), self._machine_name(machine), machine.private_ip)
+        self._ipv6.add(vpc.name)
+
+    def _relay(self, vpc: Vpc, forwards: list[Forward]) -> None:
+        """A thread for those VPCs that need one, in the namespace that is their router now."""
+        router, relay = self._relays.get(vpc.name, (None, None))
+        if relay is not None and router is not self._routers[vpc.name]:
+            self._stop_relay(vpc.name)
+            relay = None
+        if relay is None and forwards:
+            router = self._routers[vpc.name]
+            _route_answers_back(router)
+            relay = Relay(router.name)
+            self._relays[vpc.name] = router, relay
+        if relay is not None:
+            relay.serve(forwards)
+
+    def _stop_relay(self, vpc: str) -> None:
+        if vpc in self._relays:
+            self._relays.pop(vpc)[1].close()
+
+
+def _route_answers_back(router: Namespace) -> None:
+    """Answers to clients for whom the relay called are for the router itself."""
+    if not any(rule.get("fwmark") == hex(ANSWER_MARK) for rule in router.ip_json("rule", "show")):
+        router.ip(f"rule add fwmark {ANSWER_MARK} lookup {ANSWER_MARK}")
+    router.ip(f"route replace local default dev lo table {ANSWER_MARK}")
+
+
+def _patiently(make: Callable[..., None], *arguments: Any) -> None:
+    """A namespace that somebody deleted goes in the background, and its ends of links vanish while they are looked at."""
+    for pause in REWIRE_PAUSES:
+        try:
+            make(*arguments)
+            return
+        except OSError:
+            time.sleep(pause)
+    make(*arguments)
 
 
 def _length(vpc: Vpc) -> int:
     return int(vpc.cidr.split("/")[1])
 
 
+def _on_lo(address: str) -> str:
+    return f"{address}/128 dev lo nodad" if ":" in address else f"{address}/32 dev lo"
+
+
 def _local_addresses(router: Namespace) -> Iterator[str]:
-    for interface in router.ip_json("-4", "address", "show", "dev", "lo"):
-        yield from (entry["local"] for entry in interface["addr_info"] if entry["prefixlen"] == 32)
+    for interface in router.ip_json("address", "show", "dev", "lo"):
+        for entry in interface["addr_info"]:
+            if entry["prefixlen"] == {"inet": 32, "inet6": 128}[entry["family"]] and entry["local"] != "::1":
+                yield entry["local"]
+
+
+def _void(space: Namespace, cidr: str) -> None:
+    """Addresses that nobody has are silence: a link to nowhere, which asks nobody for a way."""
+    if not _has_link(space, "void"):
+        space.ip(
+            "link add void type veth peer name void-end",
+            "link set void arp off up",
+            "link set void-end up",
+            f"route replace {cidr} dev void",
+        )
 
 
 def _has_link(space: Namespace, name: str) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 
 from ..forwarding import Desired
 from ..inventory import Inventory
@@ -24,7 +24,13 @@ class NoDataPlane:
     def set_links(self, links_down: Collection[str]) -> None:
         pass
 
-    def open_socket(self, vpc: str) -> socket.socket:
+    def open_socket(self, vpc: str, kind: socket.SocketKind) -> socket.socket:
+        raise OSError("there is no network in this data plane")
+
+    def spaces(self) -> dict[str, Hashable]:
+        return {}
+
+    def listen(self, vpc: str, address: str) -> socket.socket:
         raise OSError("there is no network in this data plane")
 
     def remove(self, inventory: Inventory) -> None:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from . import access_lists, ecs, listeners, load_balancers, regions, server_groups, tags
+from . import access_lists, ecs, failover_groups, listeners, load_balancers, regions, server_groups, tags
 from .registry import Operation, find
 
 __all__ = [
     "Operation",
     "access_lists",
     "ecs",
+    "failover_groups",
     "find",
     "listeners",
     "load_balancers",

@@ -17,9 +17,6 @@ from .registry import operation
 
 NAME = r"[\w\u4e00-\u9fff./-]{1,80}"
 BATCH = 50  # entries of one call
-PER_LIST = 300
-PER_REGION = 200  # the quota page; older documents and terraform say 50
-LISTENERS_PER_LIST = 50
 PAGE, LARGEST_PAGE = 10, 50
 
 
@@ -75,7 +72,7 @@ def _changing(cloud: Cloud, call: Call) -> AccessList:
 
 def _changed(cloud: Cloud, found: AccessList, entries: dict[str, str]) -> None:
     found.entries = entries
-    found.busy_until = cloud.clock() + cloud.switches.seconds("transition_seconds")
+    found.busy_until = cloud.busy_until()
 
 
 @operation("CreateAccessControlList")
@@ -83,8 +80,8 @@ def create(cloud: Cloud, call: Call) -> Answer:
     name = _named(cloud, call)
     version = call.parameters.choice("AddressIPVersion", ("ipv4", "ipv6"), "ipv4")
     tags = call.parameters.tags()
-    if len(_in_region(cloud, call.region)) >= PER_REGION:
-        raise invalid(f"A region can have at most {PER_REGION} ACLs.")
+    if len(_in_region(cloud, call.region)) >= cloud.quotas["access_lists"]:
+        raise invalid(f"A region can have at most {cloud.quotas['access_lists']} ACLs.")
     list_id = cloud.new_id("acl")
     group = call.parameters.text("ResourceGroupId") or "rg-cfha-default"
     cloud.state.access_lists[list_id] = AccessList(
@@ -105,8 +102,9 @@ def add_entries(cloud: Cloud, call: Call) -> Answer:
     found = _changing(cloud, call)
     # what is there already stays as it is, with its comment
     entries = {**_entries(call, found.version), **found.entries}
-    if len(entries) > PER_LIST:
-        raise ApiError("AclEntryExceedLimit", f"An ACL can have at most {PER_LIST} entries.")
+    most = cloud.quotas["access_list_entries"]
+    if len(entries) > most:
+        raise ApiError("AclEntryExceedLimit", f"An ACL can have at most {most} entries.")
     new = {cidr: comment for cidr, comment in entries.items() if cidr not in found.entries}
     _changed(cloud, found, {**found.entries, **new})
     return {}

@@ -1,17 +1,17 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one operation of ECS that is needed to find servers."""
+"""The operations of ECS that are needed to find servers."""
 
 from __future__ import annotations
 
 import json
-from fnmatch import fnmatchcase
+import re
 from typing import Any
 
 from ..cloud import Answer, Call, Cloud
 from ..errors import ApiError, invalid
-from ..inventory import Machine, Vpc
+from ..inventory import Interface, Machine, Vpc
 from ..parameters import Parameters, has_tags, tag_list
 from ..tables import ECS
 from .paging import by_token
@@ -31,7 +31,7 @@ def _texts(parameters: Parameters, name: str) -> list[str] | None:
     return [str(element) for element in found]
 
 
-def _matches(parameters: Parameters, machine: Machine, vpc: Vpc) -> bool:
+def _matches(parameters: Parameters, machine: Machine, vpc: Vpc, zone: str) -> bool:
     ids = _texts(parameters, "InstanceIds")
     if ids is not None and machine.instance_id not in ids:
         return False
@@ -45,32 +45,36 @@ def _matches(parameters: Parameters, machine: Machine, vpc: Vpc) -> bool:
         return False
     if parameters.text("InstanceNetworkType") not in ("", "vpc"):
         return False
-    exact = {
-        "VpcId": vpc.vpc_id,
-        "VSwitchId": machine.vswitch_id,
-        "Status": machine.status,
-        "ZoneId": _zone(machine, vpc),
-    }
+    exact = {"VpcId": vpc.vpc_id, "VSwitchId": machine.vswitch_id, "Status": machine.status, "ZoneId": zone}
     if any(parameters.text(name) not in ("", value) for name, value in exact.items()):
         return False
-    if not fnmatchcase(machine.name, parameters.text("InstanceName") or "*"):
+    # Documented: an asterisk stands for any text, and nothing else is special.
+    pattern = ".*".join(map(re.escape, (parameters.text("InstanceName") or "*").split("*")))
+    if not re.fullmatch(pattern, machine.name):
         return False
     return has_tags(machine.tags, parameters.tag_filter())
 
 
-def _zone(machine: Machine, vpc: Vpc) -> str:
-    zones = {vswitch.vswitch_id: vswitch.zone_id for vswitch in vpc.vswitches}
-    return zones.get(machine.vswitch_id) or next(iter(zones.values()), "")
+def _type(machine: Machine, interface: Interface) -> str:
+    return "Secondary" if interface in machine.interfaces else "Primary"
 
 
-def _described(machine: Machine, vpc: Vpc) -> dict[str, Any]:
+def _addresses(interface: Interface) -> dict[str, Any]:
+    return {
+        "PrivateIpSet": [
+            {"PrivateIpAddress": address, "Primary": address == interface.private_ip} for address in interface.addresses
+        ]
+    }
+
+
+def _described(machine: Machine, vpc: Vpc, zone: str) -> dict[str, Any]:
     return {
         "InstanceId": machine.instance_id,
         "InstanceName": machine.name,
         "HostName": machine.name,
         "Status": machine.status,
         "RegionId": vpc.region,
-        "ZoneId": _zone(machine, vpc),
+        "ZoneId": zone,
         "InstanceNetworkType": "vpc",
         "VpcAttributes": {
             "VpcId": vpc.vpc_id,
@@ -81,26 +85,27 @@ def _described(machine: Machine, vpc: Vpc) -> dict[str, Any]:
         "NetworkInterfaces": {
             "NetworkInterface": [
                 {
-                    "NetworkInterfaceId": machine.instance_id.replace("i-", "eni-", 1),
-                    "Type": "Primary",
-                    "PrimaryIpAddress": machine.private_ip,
-                    "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": machine.private_ip, "Primary": True}]},
+                    "NetworkInterfaceId": interface.eni_id,
+                    "Type": _type(machine, interface),
+                    "PrimaryIpAddress": interface.private_ip,
+                    "PrivateIpSets": _addresses(interface),
                 }
+                for interface in machine.all_interfaces
             ]
         },
         "PublicIpAddress": {"IpAddress": []},
-        "EipAddress": {"IpAddress": ""},
+        "EipAddress": {"IpAddress": machine.eip},
         "Tags": {"Tag": tag_list(machine.tags)},
     }
 
 
 @operation("DescribeInstances", version=ECS)
 def describe_instances(cloud: Cloud, call: Call) -> Answer:
-    parameters = call.parameters
+    parameters, inventory = call.parameters, cloud.state.inventory
     found = [
-        _described(machine, vpc)
-        for machine, vpc in cloud.state.inventory.in_region(call.region)
-        if _matches(parameters, machine, vpc)
+        _described(machine, vpc, inventory.zone(machine))
+        for machine, vpc in inventory.in_region(call.region)
+        if _matches(parameters, machine, vpc, inventory.zone(machine))
     ]
     if "PageNumber" in parameters or "PageSize" in parameters:
         size = parameters.integer("PageSize", 1, 100, 10)
@@ -117,6 +122,49 @@ def describe_instances(cloud: Cloud, call: Call) -> Answer:
     page, token = by_token(parameters, found, size)
     return {
         "Instances": {"Instance": list(page)},
+        "NextToken": token,
+        "TotalCount": len(found),
+        "PageNumber": 1,
+        "PageSize": size,
+    }
+
+
+def _interface_matches(parameters: Parameters, interface: Interface, told: dict[str, Any]) -> bool:
+    ids = parameters.texts("NetworkInterfaceId", 100)
+    # Documented for secondary addresses; the cloud controller manager finds primary ones by it too.
+    addresses = parameters.texts("PrivateIpAddress", 100)
+    if (ids and interface.eni_id not in ids) or (addresses and not set(addresses) & set(interface.addresses)):
+        return False
+    if parameters.text("PrimaryIpAddress") not in ("", interface.private_ip):
+        return False
+    exact = ("InstanceId", "Status", "Type", "VSwitchId", "VpcId")
+    return all(parameters.text(name) in ("", told[name]) for name in exact)
+
+
+@operation("DescribeNetworkInterfaces", version=ECS)
+def describe_network_interfaces(cloud: Cloud, call: Call) -> Answer:
+    """Interfaces of machines: every one of them is attached."""
+    parameters, inventory = call.parameters, cloud.state.inventory
+    found = []
+    for machine, vpc in inventory.in_region(call.region):
+        for interface in machine.all_interfaces:
+            told = {
+                "NetworkInterfaceId": interface.eni_id,
+                "InstanceId": machine.instance_id,
+                "Type": _type(machine, interface),
+                "Status": "InUse",
+                "PrivateIpAddress": interface.private_ip,
+                "PrivateIpSets": _addresses(interface),
+                "VpcId": vpc.vpc_id,
+                "VSwitchId": machine.vswitch_id,
+                "ZoneId": inventory.zone(machine),
+            }
+            if _interface_matches(parameters, interface, told):
+                found.append(told)
+    size = parameters.integer("MaxResults", 10, 500, 10)
+    page, token = by_token(parameters, found, size)
+    return {
+        "NetworkInterfaceSets": {"NetworkInterfaceSet": list(page)},
         "NextToken": token,
         "TotalCount": len(found),
         "PageNumber": 1,

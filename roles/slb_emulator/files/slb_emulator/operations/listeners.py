@@ -9,136 +9,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..cloud import Answer, Call, Cloud, find_balancer, find_listener, in_region
-from ..errors import ApiError, invalid, missing, missing_group, missing_resource
+from ..errors import ApiError, invalid, missing_failover_group, missing_group, missing_resource
 from ..forwarding import UNAVAILABLE, check_key
 from ..parameters import Parameters, has_tags, tag_list
 from ..store import Listener, LoadBalancer
-from .access_lists import LISTENERS_PER_LIST, users_of
+from .listener_settings import ON_OFF, read_settings
 from .paging import by_token
 from .registry import operation
 
-PER_BALANCER = 50
-LISTS_PER_LISTENER = 10
-ON_OFF = ("on", "off")
-HASHES = ("sch", "tch")
-SAME_AS_BACKEND = -520  # an old spelling for "no port of its own"
-HTTP_CODES = r"http_[1-5]xx(,http_[1-5]xx)*"
-_CONFIG = {"tcp": "TCPListenerConfig"}
-
-
-def _health_check(parameters: Parameters, old: Answer) -> Answer:
-    """Settings of the health check; what is not given stays as it was."""
-    # Create takes healthCheckInterval with a small h, Set takes HealthCheckInterval.
-    interval = "healthCheckInterval" if "healthCheckInterval" in parameters else "HealthCheckInterval"
-    found: Answer = {
-        "HealthCheck": parameters.choice("HealthCheckSwitch", ON_OFF, old.get("HealthCheck", "on")),
-        "HealthCheckType": parameters.choice("HealthCheckType", ("tcp", "http"), old.get("HealthCheckType", "tcp")),
-        "HealthCheckConnectTimeout": parameters.integer(
-            "HealthCheckConnectTimeout", 1, 300, old.get("HealthCheckConnectTimeout", 5)
-        ),
-        "HealthCheckInterval": parameters.integer(interval, 1, 50, old.get("HealthCheckInterval", 2)),
-        "HealthyThreshold": parameters.integer("HealthyThreshold", 2, 10, old.get("HealthyThreshold", 3)),
-        "UnhealthyThreshold": parameters.integer("UnhealthyThreshold", 2, 10, old.get("UnhealthyThreshold", 3)),
-    }
-    port = parameters.integer(
-        "HealthCheckConnectPort", 1, 65535, old.get("HealthCheckConnectPort", SAME_AS_BACKEND), also=[SAME_AS_BACKEND]
-    )
-    if port != SAME_AS_BACKEND:
-        found["HealthCheckConnectPort"] = port
-    if found["HealthCheckType"] == "http":
-        found.update(
-            {
-                "HealthCheckDomain": parameters.matching(
-                    "HealthCheckDomain", r"\$_ip|[A-Za-z0-9.-]{1,80}", old.get("HealthCheckDomain", "")
-                ),
-                "HealthCheckURI": parameters.matching(
-                    "HealthCheckURI", r"/[A-Za-z0-9/.%?#&=_-]{0,79}", old.get("HealthCheckURI", "/")
-                )
-                or "/",
-                "HealthCheckHttpCode": parameters.matching(
-                    "HealthCheckHttpCode", HTTP_CODES, old.get("HealthCheckHttpCode", "http_2xx")
-                )
-                or "http_2xx",
-            }
-        )
-    return found
-
-
-def _drain(parameters: Parameters, old: Answer) -> Answer:
-    drain = parameters.choice("ConnectionDrain", ON_OFF, old.get("ConnectionDrain", "off"))
-    if drain == "off":
-        return {"ConnectionDrain": "off"}
-    if "ConnectionDrainTimeout" not in parameters and "ConnectionDrainTimeout" not in old:
-        raise missing("ConnectionDrainTimeout")
-    return {
-        "ConnectionDrain": "on",
-        "ConnectionDrainTimeout": parameters.integer(
-            "ConnectionDrainTimeout", 10, 900, old.get("ConnectionDrainTimeout", 10)
-        ),
-    }
-
-
-def _access_lists(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer) -> Answer:
-    if parameters.choice("AclStatus", ON_OFF, old.get("AclStatus", "off")) == "off":
-        return {"AclStatus": "off"}
-    if old.get("AclStatus") != "on" or "AclStatus" in parameters:
-        parameters.needed("AclId")
-        parameters.needed("AclType")
-    ids = parameters.names("AclId", LISTS_PER_LISTENER) or old["AclId"].split(",")
-    for list_id in ids:
-        found = cloud.state.access_lists.get(list_id)
-        if found is None or found.region != balancer.region:
-            raise ApiError("AclNotExist")
-        if found.version != balancer.attributes["AddressIPVersion"]:
-            raise invalid(
-                f"The specified AclId is invalid: {list_id} is of another AddressIPVersion than the instance."
-            )
-        users = [listener for dummy, listener in users_of(cloud, list_id)]
-        if list_id not in old.get("AclId", "").split(",") and len(users) >= LISTENERS_PER_LIST:
-            raise invalid(f"The specified AclId is invalid: {list_id} serves {LISTENERS_PER_LIST} listeners already.")
-    return {
-        "AclStatus": "on",
-        "AclType": parameters.choice("AclType", ("white", "black"), old.get("AclType", "")),
-        "AclId": ",".join(dict.fromkeys(ids)),
-    }
-
-
-def _bandwidth(parameters: Parameters, balancer: LoadBalancer, old: Answer) -> int:
-    bandwidth = parameters.integer("Bandwidth", 1, 5120, old.get("Bandwidth", -1), also=[-1])
-    attributes = balancer.attributes
-    if attributes["InternetChargeType"] == "paybybandwidth" and bandwidth > attributes["Bandwidth"]:
-        raise invalid("The specified Bandwidth exceeds the maximum bandwidth available to the instance.")
-    return bandwidth
-
-
-def _scheduler(parameters: Parameters, old: Answer) -> str:
-    before = old.get("Scheduler", "")
-    wanted = parameters.choice("Scheduler", ("wrr", "rr", *HASHES), before or "wrr")
-    if before and (before in HASHES) != (wanted in HASHES):
-        raise invalid(f"The specified Scheduler is invalid: {before} can't be changed to {wanted}.")
-    return wanted
-
-
-def _tcp(
-    cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer, reset_health_check: bool = False
-) -> Answer:
-    """What TCP listeners have beside port and backends."""
-    return {
-        **_health_check(parameters, {} if reset_health_check else old),
-        **_drain(parameters, old),
-        **_access_lists(cloud, parameters, balancer, old),
-        "Bandwidth": _bandwidth(parameters, balancer, old),
-        "Scheduler": _scheduler(parameters, old),
-        "Description": parameters.matching("Description", ".{1,256}", old.get("Description", "")),
-        "PersistenceTimeout": parameters.integer("PersistenceTimeout", 0, 3600, old.get("PersistenceTimeout", 0)),
-        "EstablishedTimeout": parameters.integer("EstablishedTimeout", 10, 900, old.get("EstablishedTimeout", 900)),
-        "ProxyProtocolV2Enabled": (
-            parameters.flag("ProxyProtocolV2Enabled")
-            if "ProxyProtocolV2Enabled" in parameters
-            else old.get("ProxyProtocolV2Enabled", False)
-        ),
-        "SynProxy": parameters.choice("SynProxy", ("enable", "disable"), old.get("SynProxy", "disable")),
-    }
+_CONFIG = {"tcp": "TCPListenerConfig", "udp": "UDPListenerConfig"}
 
 
 def _group(cloud: Cloud, balancer: LoadBalancer, group_id: str) -> str:
@@ -148,30 +27,45 @@ def _group(cloud: Cloud, balancer: LoadBalancer, group_id: str) -> str:
     return group_id
 
 
+def _failover_group(cloud: Cloud, balancer: LoadBalancer, group_id: str) -> str:
+    group = cloud.state.failover_groups.get(group_id)
+    if group is None or group.load_balancer != balancer.id:
+        raise missing_failover_group()
+    return group_id
+
+
 def _backends(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer) -> Answer:
     group_id, primary = parameters.text("VServerGroupId"), parameters.text("MasterSlaveServerGroupId")
     if group_id and primary:
         raise ApiError("Abs.VServerGroupIdAndMasterSlaveServerGroupId.MissMatch")
     if primary:
-        raise ApiError("InvalidParameter", "The specified MasterSlaveGroupId does not exist.", 404)
+        return {"MasterSlaveServerGroupId": _failover_group(cloud, balancer, primary)}
     if group_id:
         return {"VServerGroupId": _group(cloud, balancer, group_id)}
     return {"BackendServerPort": parameters.port("BackendServerPort")}
 
 
 def _changed_backends(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer) -> Answer:
-    """Only VServerGroup=on takes a VServerGroupId: the id alone changes nothing."""
+    """Only VServerGroup=on takes a VServerGroupId, and alike for the other kind: the id alone changes nothing.
+
+    The kind that is switched on takes the place of the other one. Both on is documented as impossible.
+    """
     port = {"BackendServerPort": old["BackendServerPort"]} if "BackendServerPort" in old else {}
-    if parameters.choice("MasterSlaveServerGroup", ON_OFF, "off") == "on":
-        raise ApiError("InvalidParameter", "The specified MasterSlaveGroupId does not exist.", 404)
-    switch = parameters.choice("VServerGroup", ON_OFF)
-    if switch == "on":
+    switches = {
+        "VServerGroupId": parameters.choice("VServerGroup", ON_OFF),
+        "MasterSlaveServerGroupId": parameters.choice("MasterSlaveServerGroup", ON_OFF),
+    }
+    if list(switches.values()) == ["on", "on"]:
+        raise ApiError("Abs.VServerGroupIdAndMasterSlaveServerGroupId.MissMatch")
+    if switches["VServerGroupId"] == "on":
         return {**port, "VServerGroupId": _group(cloud, balancer, parameters.needed("VServerGroupId"))}
-    if switch == "off":
-        if not port:
-            raise invalid("The listener was created with a group and has no BackendServerPort to go back to.")
-        return port
-    return {**port, **({"VServerGroupId": old["VServerGroupId"]} if old.get("VServerGroupId") else {})}
+    if switches["MasterSlaveServerGroupId"] == "on":
+        pair = parameters.needed("MasterSlaveServerGroupId")
+        return {**port, "MasterSlaveServerGroupId": _failover_group(cloud, balancer, pair)}
+    kept = {name: old[name] for name, switch in switches.items() if old.get(name) and switch != "off"}
+    if not kept and not port:
+        raise invalid("The listener was created with a group and has no BackendServerPort to go back to.")
+    return {**port, **kept}
 
 
 def _free_port(balancer: LoadBalancer, port: int, protocol: str) -> None:
@@ -181,29 +75,26 @@ def _free_port(balancer: LoadBalancer, port: int, protocol: str) -> None:
             raise ApiError("ListenerAlreadyExists")
 
 
-@operation("CreateLoadBalancerTCPListener")
-def create_tcp(cloud: Cloud, call: Call) -> Answer:
+def _create(cloud: Cloud, call: Call, protocol: str) -> Answer:
     balancer, parameters = find_balancer(cloud, call), call.parameters
     port = parameters.port("ListenerPort")
-    _free_port(balancer, port, "tcp")
-    if len(balancer.listeners) >= PER_BALANCER:
+    _free_port(balancer, port, protocol)
+    if len(balancer.listeners) >= cloud.quotas["listeners"]:
         raise ApiError("ListenerNumberOverLimit")
-    settings = {**_tcp(cloud, parameters, balancer, {}), **_backends(cloud, parameters, balancer)}
-    listener = Listener(port, "tcp", settings, tags=parameters.tags())
+    settings = {**read_settings(cloud, parameters, balancer, protocol), **_backends(cloud, parameters, balancer)}
+    listener = Listener(port, protocol, settings, tags=parameters.tags())
     balancer.listeners[listener.key] = listener
     return {}
 
 
-@operation("SetLoadBalancerTCPListenerAttribute")
-def set_tcp(cloud: Cloud, call: Call) -> Answer:
+def _set(cloud: Cloud, call: Call, protocol: str) -> Answer:
     balancer, parameters = find_balancer(cloud, call), call.parameters
-    listener = balancer.listeners.get(f"tcp_{parameters.port('ListenerPort')}")
+    listener = balancer.listeners.get(f"{protocol}_{parameters.port('ListenerPort')}")
     if listener is None:
         raise ApiError("ListenerNotFound")
     cloud.lifecycle.ready(listener, "set")
-    reset = cloud.switches["set_omission"] == "reset_health_check"
     settings = {
-        **_tcp(cloud, parameters, balancer, listener.settings, reset),
+        **read_settings(cloud, parameters, balancer, protocol, listener),
         **_changed_backends(cloud, parameters, balancer, listener.settings),
     }
     if parameters.flag("DryRun"):
@@ -213,17 +104,36 @@ def set_tcp(cloud: Cloud, call: Call) -> Answer:
     return {}
 
 
+@operation("CreateLoadBalancerTCPListener")
+def create_tcp(cloud: Cloud, call: Call) -> Answer:
+    return _create(cloud, call, "tcp")
+
+
+@operation("CreateLoadBalancerUDPListener")
+def create_udp(cloud: Cloud, call: Call) -> Answer:
+    return _create(cloud, call, "udp")
+
+
+@operation("SetLoadBalancerTCPListenerAttribute")
+def set_tcp(cloud: Cloud, call: Call) -> Answer:
+    return _set(cloud, call, "tcp")
+
+
+@operation("SetLoadBalancerUDPListenerAttribute")
+def set_udp(cloud: Cloud, call: Call) -> Answer:
+    return _set(cloud, call, "udp")
+
+
 def _seen(listener: Listener) -> Answer:
     """The settings as Describe operations show them: no backend port where a group is used."""
-    hidden = "BackendServerPort" if listener.group else ""
+    hidden = "BackendServerPort" if listener.group or listener.failover_group else ""
     method = {"HealthCheckMethod": "head"} if listener.settings.get("HealthCheckType") == "http" else {}
     return {name: value for name, value in {**listener.settings, **method}.items() if name != hidden}
 
 
-@operation("DescribeLoadBalancerTCPListenerAttribute")
-def describe_tcp(cloud: Cloud, call: Call) -> Answer:
+def _describe(cloud: Cloud, call: Call, protocol: str) -> Answer:
     balancer = find_balancer(cloud, call)
-    listener = balancer.listeners.get(f"tcp_{call.parameters.port('ListenerPort')}")
+    listener = balancer.listeners.get(f"{protocol}_{call.parameters.port('ListenerPort')}")
     if listener is None:
         raise missing_resource()
     return {
@@ -234,6 +144,16 @@ def describe_tcp(cloud: Cloud, call: Call) -> Answer:
         "Status": listener.status,
         "Tags": {"Tag": tag_list(listener.tags)},
     }
+
+
+@operation("DescribeLoadBalancerTCPListenerAttribute")
+def describe_tcp(cloud: Cloud, call: Call) -> Answer:
+    return _describe(cloud, call, "tcp")
+
+
+@operation("DescribeLoadBalancerUDPListenerAttribute")
+def describe_udp(cloud: Cloud, call: Call) -> Answer:
+    return _describe(cloud, call, "udp")
 
 
 def _listed(call: Call, balancer: LoadBalancer, listener: Listener) -> dict[str, Any]:
@@ -333,7 +253,7 @@ def describe_health(cloud: Cloud, call: Call) -> Answer:
     for listener in listeners:
         checked = listener.serving and balancer.active and listener.settings["HealthCheck"] == "on"
         for server, backend_port in cloud.state.members(balancer, listener):
-            machine = cloud.state.inventory.server(server.server_id)
+            place = cloud.state.inventory.place(server.server_id, server.server_ip)
             key = check_key(balancer, listener, server, backend_port)
             found.append(
                 {
@@ -341,7 +261,7 @@ def describe_health(cloud: Cloud, call: Call) -> Answer:
                     "Protocol": listener.protocol,
                     "ServerId": server.server_id,
                     "Port": backend_port,
-                    "ServerIp": machine.private_ip if machine else "",
+                    "ServerIp": place[1] if place else "",
                     "ServerHealthStatus": cloud.health(key).state if checked else UNAVAILABLE,
                 }
             )

@@ -9,20 +9,19 @@ import hashlib
 import ipaddress
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .. import regions
-from ..cloud import Answer, Call, Cloud, find_balancer, groups_of, in_region
+from ..cloud import Answer, Call, Cloud, failover_groups_of, find_balancer, groups_of, in_region
 from ..errors import ApiError, invalid
-from ..inventory import VSwitch, Vpc
+from ..inventory import PUBLIC, VSwitch, Vpc
 from ..parameters import Parameters, has_tags, tag_list
 from ..store import LoadBalancer
 from .paging import numbered
 from .registry import operation
 
 DAY, CHINA = 24 * 3600, 8 * 3600  # in seconds: a day, and how far China is ahead of UTC
-QUOTA = 60  # instances of an account
 IPV6 = ipaddress.IPv6Network("2001:db8::/64")  # addresses of IPv6 instances, whatever their vSwitch
-PUBLIC = ipaddress.IPv4Network("203.0.113.0/24")
 FIRST_HOST = 100  # addresses below are left to machines
 NAME = r"[A-Za-z\u4e00-\u9fff][A-Za-z0-9\u4e00-\u9fff/._-]{0,79}"
 SPECS = tuple(
@@ -42,7 +41,11 @@ def _taken(cloud: Cloud, vpc: Vpc | None) -> set[str]:
     }
     if vpc:
         taken |= {vpc.gateway}
-        taken |= {machine.private_ip for machine in cloud.state.inventory.machines if machine.vpc == vpc.name}
+        taken |= {
+            ip for machine in cloud.state.inventory.machines if machine.vpc == vpc.name for ip in machine.addresses
+        }
+    else:
+        taken |= {address for address, dummy in cloud.state.inventory.public_addresses()}
     return taken
 
 
@@ -83,9 +86,10 @@ def _zones(call: Call, default: str) -> tuple[str, str]:
     master = parameters.text("MasterZoneId") or default or known[0]
     if master not in known:
         raise ApiError("PRODUCT.NOT_AVAILABLE_IZ", f"The zone {master} is not available.")
-    slave = parameters.text("SlaveZoneId") or regions.standby_zones(master, call.region)[0]
-    if slave not in known:
-        raise ApiError("PRODUCT.NOT_AVAILABLE_IZ", f"The zone {slave} is not available.")
+    standbys = regions.standby_zones(master, call.region)
+    slave = parameters.text("SlaveZoneId") or next(iter(standbys), "")
+    if slave and slave not in standbys:
+        raise ApiError("PRODUCT.NOT_AVAILABLE_IZ", f"The zone {slave} is not available as standby of {master}.")
     return master, slave
 
 
@@ -139,7 +143,7 @@ def create(cloud: Cloud, call: Call) -> Answer:
     replayed = _replayed(cloud, call, digest)
     if replayed is not None:
         return replayed
-    if len(cloud.state.load_balancers) >= QUOTA:
+    if len(cloud.state.load_balancers) >= cloud.quotas["instances"]:
         raise ApiError("OverQuota")
     balancer = _new(cloud, call)
     cloud.state.load_balancers[balancer.id] = balancer
@@ -208,20 +212,23 @@ def _new(cloud: Cloud, call: Call) -> LoadBalancer:
     )
 
 
-def _server_ids(cloud: Cloud, balancer: LoadBalancer) -> Iterator[str]:
-    yield from (server.server_id for server in balancer.servers)
-    for group in groups_of(cloud, balancer):
-        yield from (server.server_id for server in group.servers)
-
-
 def _server_addresses(cloud: Cloud, balancer: LoadBalancer) -> Iterator[str]:
-    for server_id in _server_ids(cloud, balancer):
-        machine = cloud.state.inventory.server(server_id)
-        if machine is not None:
-            yield machine.private_ip
+    for server in cloud.state.servers(balancer):
+        place = cloud.state.inventory.place(server.server_id, server.server_ip)
+        if place is not None:
+            yield place[1]
 
 
-def _matches(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer) -> bool:
+@dataclass(frozen=True)
+class _Lists:
+    """Filters of several values, read before anything is looked at: what is wrong with them is wrong in any case."""
+
+    ids: list[str]
+    names: list[str]
+    tags: list[tuple[str, str | None]]
+
+
+def _matches(cloud: Cloud, parameters: Parameters, lists: _Lists, balancer: LoadBalancer) -> bool:
     attributes = balancer.attributes
     exact = (
         "AddressType",
@@ -239,24 +246,28 @@ def _matches(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer) -> bo
     )
     if any(parameters.text(name) not in ("", attributes.get(name)) for name in exact):
         return False
-    ids = parameters.names("LoadBalancerId", 10)
-    if ids and balancer.id not in ids:
+    if lists.ids and balancer.id not in lists.ids:
         return False
-    names, own = parameters.names("LoadBalancerName", 10), attributes["LoadBalancerName"]
+    own = attributes["LoadBalancerName"]
     contains = cloud.switches["name_filter"] == "contains"
-    if names and not any(name == own or (contains and name in own) for name in names):
+    if lists.names and not any(name == own or (contains and name in own) for name in lists.names):
         return False
-    if parameters.text("ServerId") and parameters.text("ServerId") not in _server_ids(cloud, balancer):
+    server_ids = {server.server_id for server in cloud.state.servers(balancer)}
+    if parameters.text("ServerId") and parameters.text("ServerId") not in server_ids:
         return False
     address = parameters.text("ServerIntranetAddress")
     if address and address not in _server_addresses(cloud, balancer):
         return False
-    return has_tags(balancer.tags, parameters.tag_filter())
+    return has_tags(balancer.tags, lists.tags)
 
 
 @operation("DescribeLoadBalancers")
 def describe_all(cloud: Cloud, call: Call) -> Answer:
-    found = [balancer for balancer in in_region(cloud, call.region) if _matches(cloud, call.parameters, balancer)]
+    parameters = call.parameters
+    lists = _Lists(
+        parameters.names("LoadBalancerId", 10), parameters.names("LoadBalancerName", 10), parameters.tag_filter()
+    )
+    found = [balancer for balancer in in_region(cloud, call.region) if _matches(cloud, parameters, lists, balancer)]
     page, number, size = numbered(call.parameters, found, 50)
     fields = call.fields["LoadBalancers"].fields["LoadBalancer"].item.fields
     return {
@@ -407,5 +418,7 @@ def delete(cloud: Cloud, call: Call) -> Answer:
         raise ApiError("OperationDenied.DeleteProtectionIsOn")
     for group in groups_of(cloud, balancer):
         del cloud.state.server_groups[group.id]
+    for pair in failover_groups_of(cloud, balancer):
+        del cloud.state.failover_groups[pair.id]
     del cloud.state.load_balancers[balancer.id]
     return {}

@@ -40,3 +40,23 @@ def describe_zones(cloud: Cloud, call: Call) -> Answer:
             ]
         }
     }
+
+
+@operation("DescribeAvailableResource")
+def describe_available(cloud: Cloud, call: Call) -> Answer:
+    """The pairs of DescribeZones. Private instances outside a VPC are no longer sold, and are not listed."""
+    kind = call.parameters.choice("AddressType", ("vpc", "classic_internet", "classic_intranet"))
+    version = call.parameters.choice("AddressIPVersion", ("ipv4", "ipv6"))
+    supported = [
+        {"AddressType": address_type, "AddressIPVersion": address_version}
+        for address_type in ("vpc", "classic_internet")
+        for address_version in ("ipv4", "ipv6")
+        if kind in ("", address_type) and version in ("", address_version)
+    ]
+    pairs = [
+        {"MasterZoneId": zone, "SlaveZoneId": standby, "SupportResources": {"SupportResource": supported}}
+        for zone in regions.zones(call.region)
+        for standby in regions.standby_zones(zone, call.region) or [""]
+        if supported
+    ]
+    return {"AvailableResources": {"AvailableResource": pairs}}

@@ -11,7 +11,7 @@ from typing import Any
 from ..cloud import Answer, Call, Cloud, find_balancer, find_group
 from ..errors import ApiError, invalid
 from ..parameters import has_tags, tag_list
-from ..store import Server, ServerGroup
+from ..store import LoadBalancer, Server, ServerGroup
 from . import servers
 from .registry import operation
 
@@ -37,6 +37,22 @@ def _members(group: ServerGroup, *left_out: str) -> Answer:
     return {"VServerGroupId": group.id, "BackendServers": {"BackendServer": entries}}
 
 
+def _changing(cloud: Cloud, call: Call) -> ServerGroup:
+    """The group, which no earlier change keeps busy any more."""
+    group = find_group(cloud, call)
+    if cloud.clock() < group.busy_until:
+        raise ApiError("VServerGroupProcessing")
+    return group
+
+
+def _changing_pool(cloud: Cloud, call: Call) -> LoadBalancer:
+    """The instance, whose default pool no earlier change keeps busy any more."""
+    balancer = find_balancer(cloud, call)
+    if cloud.clock() < balancer.servers_busy_until:
+        raise ApiError("BackendServer.configuring")
+    return balancer
+
+
 @operation("CreateVServerGroup")
 def create(cloud: Cloud, call: Call) -> Answer:
     balancer = find_balancer(cloud, call)
@@ -53,31 +69,34 @@ def create(cloud: Cloud, call: Call) -> Answer:
 
 @operation("SetVServerGroupAttribute")
 def set_attribute(cloud: Cloud, call: Call) -> Answer:
-    group = find_group(cloud, call)
+    group = _changing(cloud, call)
     name = call.parameters.matching("VServerGroupName", NAME)
     if call.parameters.text("BackendServers"):
         servers.update(call, group.servers, True)
     group.name = name or group.name
+    group.busy_until = cloud.busy_until()
     return {**_members(group), "VServerGroupName": group.name}
 
 
 @operation("AddVServerGroupBackendServers")
 def add_servers(cloud: Cloud, call: Call) -> Answer:
-    group = find_group(cloud, call)
+    group = _changing(cloud, call)
     servers.add(cloud, cloud.state.load_balancers[group.load_balancer], group.servers, servers.given(call, True))
+    group.busy_until = cloud.busy_until()
     return _members(group)
 
 
 @operation("RemoveVServerGroupBackendServers")
 def remove_servers(cloud: Cloud, call: Call) -> Answer:
-    group = find_group(cloud, call)
+    group = _changing(cloud, call)
     servers.remove(group.servers, servers.given(call, True))
+    group.busy_until = cloud.busy_until()
     return _members(group, "Description")
 
 
 @operation("ModifyVServerGroupBackendServers")
 def modify_servers(cloud: Cloud, call: Call) -> Answer:
-    group = find_group(cloud, call)
+    group = _changing(cloud, call)
     old = servers.given(call, True, "OldBackendServers")
     new = servers.given(call, True, "NewBackendServers")
     known = {servers.identity(server) for server in group.servers}
@@ -91,6 +110,7 @@ def modify_servers(cloud: Cloud, call: Call) -> Answer:
     except ApiError:
         group.servers = before
         raise
+    group.busy_until = cloud.busy_until()
     return _members(group)
 
 
@@ -145,7 +165,7 @@ def describe(cloud: Cloud, call: Call) -> Answer:
 
 @operation("DeleteVServerGroup")
 def delete(cloud: Cloud, call: Call) -> Answer:
-    group = find_group(cloud, call)
+    group = _changing(cloud, call)
     if _users(cloud, group):
         raise ApiError("RspoolVipExist")
     del cloud.state.server_groups[group.id]
@@ -172,20 +192,23 @@ def _pool(call: Call, pool: Sequence[Server], text_weights: bool) -> Answer:
 
 @operation("AddBackendServers")
 def add_to_pool(cloud: Cloud, call: Call) -> Answer:
-    balancer = find_balancer(cloud, call)
+    balancer = _changing_pool(cloud, call)
     servers.add(cloud, balancer, balancer.servers, servers.given(call, False))
+    balancer.servers_busy_until = cloud.busy_until()
     return _pool(call, balancer.servers, True)
 
 
 @operation("SetBackendServers")
 def set_pool(cloud: Cloud, call: Call) -> Answer:
-    balancer = find_balancer(cloud, call)
+    balancer = _changing_pool(cloud, call)
     servers.update(call, balancer.servers, False)
+    balancer.servers_busy_until = cloud.busy_until()
     return _pool(call, balancer.servers, True)
 
 
 @operation("RemoveBackendServers")
 def remove_from_pool(cloud: Cloud, call: Call) -> Answer:
-    balancer = find_balancer(cloud, call)
+    balancer = _changing_pool(cloud, call)
     servers.remove(balancer.servers, servers.given(call, False))
+    balancer.servers_busy_until = cloud.busy_until()
     return _pool(call, balancer.servers, False)

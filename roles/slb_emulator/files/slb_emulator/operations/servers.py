@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..cloud import Call, Cloud, groups_of
+from ..cloud import Call, Cloud
 from ..errors import ApiError, invalid
+from ..inventory import Machine
 from ..store import LoadBalancer, Server
 
 BATCH = 20  # servers of one call
-PER_BALANCER = 200
 TYPES = ("ecs", "eni", "eci")
 Identity = tuple[str, ...]
 
@@ -71,49 +72,75 @@ def given(call: Call, with_port: bool, name: str = "BackendServers") -> list[Ser
     return _first_of_each(_server(entry, with_port) for entry in entries)
 
 
+def _machine(cloud: Cloud, server: Server) -> Machine:
+    """The running machine that a server is, or is an interface of; an interface without an address gets its primary one."""
+    inventory = cloud.state.inventory
+    if server.type == "eni":
+        found = inventory.interface(server.server_id)
+        machine, addresses = (found[0], found[1].addresses) if found else (None, ())
+    else:
+        machine = inventory.server(server.server_id) if server.type == "ecs" else None  # containers there are none
+        addresses = (machine.private_ip,) if machine else ()
+    if machine is None or machine.status != "Running":
+        raise ApiError("ObtainIpFail")
+    if server.server_ip and server.server_ip not in addresses:
+        raise ApiError(
+            "InvalidBackendServers.ServerIpConflict",
+            f"The ServerIp {server.server_ip} is not an address of {server.server_id}.",
+        )
+    if server.type == "eni":
+        server.server_ip = server.server_ip or addresses[0]
+    return machine
+
+
 def check_places(cloud: Cloud, balancer: LoadBalancer, servers: Sequence[Server]) -> None:
     """Servers must run, and be in the instance's VPC (or all in one, where it is public)."""
     vpcs = set()
     for server in servers:
-        machine = cloud.state.inventory.server(server.server_id)
-        if machine is None or machine.status != "Running":
-            raise ApiError("ObtainIpFail")
+        machine = _machine(cloud, server)
         vpc = cloud.state.inventory.vpc(machine.vpc)
         if vpc.region != balancer.region:
             raise ApiError("ObtainIpFail")
         if balancer.vpc_id and vpc.vpc_id != balancer.vpc_id:
             raise invalid("The specified load balancer does not support the network type of the ECS instance.")
-        if server.server_ip and server.server_ip != machine.private_ip:
-            raise ApiError(
-                "InvalidBackendServers.ServerIpConflict",
-                f"The ServerIp {server.server_ip} is not an address of {server.server_id}.",
-            )
         vpcs.add(vpc.vpc_id)
-    for server in all_servers(cloud, balancer):
-        machine = cloud.state.inventory.server(server.server_id)
-        if machine is not None:
-            vpcs.add(cloud.state.inventory.vpc(machine.vpc).vpc_id)
+    for server in cloud.state.servers(balancer):
+        place = cloud.state.inventory.place(server.server_id)
+        if place is not None:
+            vpcs.add(cloud.state.inventory.vpc(place[0].vpc).vpc_id)
     if len(vpcs) > 1:
         raise ApiError("InvalidBackendServers.Inconsistent", "The backend servers are in different VPCs.")
 
 
-def all_servers(cloud: Cloud, balancer: LoadBalancer) -> list[Server]:
-    return [*balancer.servers, *(server for group in groups_of(cloud, balancer) for server in group.servers)]
-
-
 def add(cloud: Cloud, balancer: LoadBalancer, pool: list[Server], new: Sequence[Server]) -> None:
     check_places(cloud, balancer, new)
+    new = _first_of_each(new)
     known = {identity(server) for server in pool}
     for server in new:
         if identity(server) in known:
             raise ApiError(
                 "InvalidBackendServers.ServerIpConflict", f"The backend server {server.server_id} is already there."
             )
-    if len(all_servers(cloud, balancer)) + len(new) > PER_BALANCER:
-        raise ApiError(
-            "InstanceBackendServerNumberOverLimit", f"A load balancer can have at most {PER_BALANCER} backend servers."
-        )
+    check_room(cloud, balancer, new)
     pool.extend(new)
+
+
+def check_room(cloud: Cloud, balancer: LoadBalancer, new: Sequence[Server]) -> None:
+    most = cloud.quotas["servers"]
+    if len(cloud.state.servers(balancer)) + len(new) > most:
+        raise ApiError(
+            "InstanceBackendServerNumberOverLimit", f"A load balancer can have at most {most} backend servers."
+        )
+    most = cloud.quotas["instances_of_server"]
+    others = (other for other in cloud.state.load_balancers.values() if other is not balancer)
+    joined = Counter(
+        server_id for other in others for server_id in {server.server_id for server in cloud.state.servers(other)}
+    )
+    for server in new:
+        if joined[server.server_id] >= most:
+            raise invalid(
+                f"The specified BackendServers is invalid: {server.server_id} is in {most} load balancers already."
+            )
 
 
 def remove(pool: list[Server], gone: Sequence[Server]) -> None:

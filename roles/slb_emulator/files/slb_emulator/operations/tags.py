@@ -1,7 +1,7 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tags of instances, listeners, vServer groups and access control lists."""
+"""Tags of instances, listeners, groups and access control lists."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def _resources(cloud: Cloud, call: Call) -> dict[str, Tags]:
     kind = call.parameters.choice("ResourceType", TYPES)
     if kind == "vservergroup":
         return {group.id: group.tags for group in cloud.state.server_groups.values() if group.region == call.region}
+    if kind == "masterslaveservergroup":
+        return {group.id: group.tags for group in cloud.state.failover_groups.values() if group.region == call.region}
     if kind == "acl":
         return {found.id: found.tags for found in cloud.state.access_lists.values() if found.region == call.region}
     balancers = [balancer for balancer in cloud.state.load_balancers.values() if balancer.region == call.region]
