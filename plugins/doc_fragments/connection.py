@@ -51,8 +51,10 @@ options:
   timeout:
     description:
       - Seconds for one call with all its retries, and for each state that is waited for.
-      - A call that the cloud refuses as busy or throttled is repeated with pauses of 0.5 seconds that double up to 8 seconds. A
-        call without an answer is repeated up to three times if that is safe; else the module looks what became of it first.
+      - A call that the cloud refuses as busy or throttled is repeated with pauses that double from 0.5 to 8 seconds, each shortened
+        at random by up to a half. A call without an answer, or with one of a 5xx status, is repeated up to three times if that is safe;
+        else the module looks what became of it first. The page U(https://github.com/clusterfront/ha/blob/main/docs/recovery.md) has
+        the codes.
     type: float
     default: 300.0
 requirements:

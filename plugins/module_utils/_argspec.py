@@ -33,6 +33,8 @@ HEALTH_CHECK: Spec = {
     "domain": {"type": "str"},
     "uri": {"type": "str"},
     "http_codes": {"type": "list", "elements": "str", "choices": ["http_2xx", "http_3xx", "http_4xx", "http_5xx"]},
+    "request": {"type": "str"},
+    "expected": {"type": "str"},
 }
 
 #: The access lists of a listener.
@@ -40,10 +42,11 @@ ACCESS: Spec = {"lists": {"type": "list", "elements": "str"}, "type": {"type": "
 
 LISTENER: Spec = {
     "port": {"type": "int", "required": True},
-    "protocol": {"type": "str", "choices": ["tcp"], "required": True},
+    "protocol": {"type": "str", "choices": ["tcp", "udp"], "required": True},
     "server_group": {"type": "str"},
+    "failover_group": {"type": "str"},
     "backend_port": {"type": "int"},
-    "scheduler": {"type": "str", "choices": ["wrr", "rr", "sch", "tch"]},
+    "scheduler": {"type": "str", "choices": ["wrr", "rr", "sch", "tch", "qch"]},
     "bandwidth": {"type": "int"},
     "persistence_timeout": {"type": "int"},
     "established_timeout": {"type": "int"},
@@ -54,15 +57,47 @@ LISTENER: Spec = {
     "health_check": {"type": "dict", "options": HEALTH_CHECK},
     "access_list": {"type": "dict", "options": ACCESS},
     "enabled": {"type": "bool", "default": True},
+    "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
-BACKEND: Spec = {
+#: The ways to name a server.
+SERVER: Spec = {
     "server_id": {"type": "str"},
+    "server_name": {"type": "str"},
+    "server_tags": {"type": "dict"},
     "private_ip": {"type": "str"},
-    "port": {"type": "int", "required": True},
+    "eni_id": {"type": "str"},
+}
+
+#: A server of the default pool, which has no port of its own.
+POOL_BACKEND: Spec = {
+    **SERVER,
     "weight": {"type": "int"},
     "description": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+BACKEND: Spec = {**POOL_BACKEND, "port": {"type": "int", "required": True}}
+
+DEFAULT_POOL: Spec = {
+    "backends": {"type": "list", "elements": "dict", "options": POOL_BACKEND},
+    "purge": {"type": "str", "choices": ["none", "owned", "all"], "default": "owned"},
+}
+
+#: One of the two of a primary/secondary group.
+FAILOVER_SERVER: Spec = {
+    **{name: option for name, option in SERVER.items() if name != "server_tags"},
+    "port": {"type": "int", "required": True},
+    "description": {"type": "str"},
+}
+
+FAILOVER_GROUP: Spec = {
+    "name": {"type": "str", "required": True},
+    "primary": {"type": "dict", "options": FAILOVER_SERVER},
+    "standby": {"type": "dict", "options": FAILOVER_SERVER},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 SERVER_GROUP: Spec = {
@@ -120,15 +155,34 @@ LOAD_BALANCER: Spec = {
     "purge_tags": {"type": "bool", "default": False},
 }
 
+#: Names of ``limits.QUOTAS``.
+QUOTAS: Spec = {
+    "quotas": {
+        "type": "dict",
+        "options": {
+            "load_balancers": {"type": "int"},
+            "listeners_per_load_balancer": {"type": "int"},
+            "backends_per_load_balancer": {"type": "int"},
+            "access_lists": {"type": "int"},
+            "access_lists_per_listener": {"type": "int"},
+            "listeners_per_access_list": {"type": "int"},
+        },
+    }
+}
+
 FRONT_END: Spec = {
     "name": {"type": "str", "required": True},
     "load_balancer": {"type": "dict", "options": LOAD_BALANCER},
     "server_groups": {"type": "list", "elements": "dict", "options": SERVER_GROUP},
+    "failover_groups": {"type": "list", "elements": "dict", "options": FAILOVER_GROUP},
+    "default_pool": {"type": "dict", "options": DEFAULT_POOL},
     "listeners": {"type": "list", "elements": "dict", "options": LISTENER},
     "access_lists": {"type": "list", "elements": "dict", "options": ACCESS_LIST},
     "allow_public": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
+    **QUOTAS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 #: What the modules of one part have beside the options of that part.
-PART_OF: Spec = {"load_balancer": {"type": "str", "required": True}, "owner": {"type": "str"}}
+PART_OF: Spec = {"load_balancer": {"type": "str", "required": True}, "owner": {"type": "str"}, **QUOTAS}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 import uuid
 
@@ -15,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 from ._argspec import CONNECTION, Spec
 from ._slb import view
 from ._slb.client import Client, Settings
-from ._slb.document import FrontEnd
+from ._slb.document import FrontEnd, check_seconds
 from ._slb.errors import ApiError, SdkMissing, SlbError
 from ._slb.state import CloudState
 from ._slb.reconcile import reconcile
@@ -41,14 +42,13 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     def work(client: Client) -> dict[str, t.Any]:
         wanted = document(module.params)
         outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
-        for warning in (*outcome.plan.later, *outcome.plan.warnings):
-            module.warn(f"{warning}.")
         return {
             "changed": outcome.plan.changed,
             name: take(wanted, outcome.after),
             "steps": [step.to_result() for step in outcome.plan.steps],
             "kept": list(outcome.plan.kept),
             "later": list(outcome.plan.later),
+            "warnings": list(outcome.plan.warnings),
             "api_calls": {"reads": outcome.reads, "writes": outcome.writes},
             "diff": {
                 "before": view.difference(wanted, outcome.before),
@@ -71,20 +71,23 @@ def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]])
     except SdkMissing as error:
         module.fail_json(msg=missing_required_lib(error.library), exception=error.trace)
     except ApiError as error:
-        module.fail_json(msg=sentence(error), error=error.to_result())
+        module.fail_json(msg=readable(sentence(error)), error=error.to_result())
     except SlbError as error:
-        module.fail_json(msg=f"{error}.")
-    for words in (*result.get("kept", ()), *result.pop("later", ())):
-        module.warn(f"{words}.")
+        module.fail_json(msg=readable(f"{error}."))
+    for words in (*result.get("kept", ()), *result.pop("later", ()), *result.pop("warnings", ())):
+        module.warn(readable(f"{words}."))
     module.exit_json(**result)
 
 
 def settings(params: t.Mapping[str, t.Any]) -> Settings:
     """Where and as whom to call, from a module's options."""
     names = {field.name for field in dataclasses.fields(Settings)}
-    return Settings(**{key: value for key, value in params.items() if key in names and value is not None})
+    made = Settings(**{key: value for key, value in params.items() if key in names and value is not None})
+    check_seconds("timeout", made.timeout)
+    return made
 
 
+QUOTA = "the account's quota is used up; take something away, or ask for a higher one in the Quota Center"
 #: What a user can do about codes that everybody meets.
 ADVICE = {
     "SignatureDoesNotMatch": "the access key's secret is wrong; check access_key_secret or ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -93,12 +96,31 @@ ADVICE = {
     "InvalidTimeStamp.Expired": "the clock of this machine is off by more than 15 minutes; set it",
     "ActionNotAllowed": "the instance is locked; after a change of internet_charge_type it is until midnight, else see to the"
     " account's bills, and run this again then",
+    **dict.fromkeys(
+        (
+            "InstanceBackendServerNumberOverLimit",
+            "ListenerNumberOverLimit",
+            "ORDER.QUOTA_EXCEEDED",
+            "OverQuota",
+            "VipTooManyListeners",
+        ),
+        QUOTA,
+    ),
     "Forbidden.RAM": "the access key may not do this; give its RAM user or role a policy that allows it",
 }
 
 
+#: The API's word for a vSwitch that is not where it is said to be, under a code that means something else.
+NO_VSWITCH = "The vpc subnet is not exist"
+
+
 def sentence(error: ApiError) -> str:
     """One sentence for an error of the API. The server's text is left out where it tells no more than the advice."""
+    if error.message.startswith(NO_VSWITCH):
+        return (
+            f"The cloud refused {error.operation} ({error.code}): there is no such vSwitch in that VPC and region; check"
+            " load_balancer.vswitch_id, load_balancer.vpc_id and region."
+        )
     if error.code in ADVICE:
         return f"The cloud refused {error.operation} ({error.code}): {ADVICE[error.code]}."
     if error.code is None:
@@ -106,7 +128,40 @@ def sentence(error: ApiError) -> str:
     return f"The cloud refused {error.operation} ({error.code}): {error.message.rstrip('.')}."
 
 
+#: A value that is longer says no more than its ends do; the names of the API end at 80 characters.
+VALUE = 160
+MESSAGE = 1000
+
+
+def readable(words: str) -> str:
+    """A sentence in one line that can be read, whatever the values in it are."""
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in words)
+    shown = re.sub(rf"\S{{{VALUE},}}", lambda value: shortened(value[0], VALUE), shown)
+    return shown if len(shown) <= MESSAGE else shortened(shown, MESSAGE)
+
+
+def shortened(text: str, length: int) -> str:
+    """Both ends of a text: where it begins to be wrong is as often at the one as at the other."""
+    end = length // 2
+    return f"{text[:end]}...{text[-end:]}"
+
+
+def marked_by(params: t.Mapping[str, t.Any], *options: str) -> dict[str, t.Any]:
+    """The owner's mark in the head of a document: the first of these options that is given, and which one that was."""
+    given = [option for option in options if params.get(option) is not None]
+    option = next((option for option in given if params[option]), given[-1] if given else options[-1])
+    return {"name": params[option] or "", "marked_by": option}
+
+
 def part_of_load_balancer(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The head of a document that is about a part of a load balancer, which is given by id or by name."""
+    """The head of a document that is about a part of a load balancer, which is given by id or by name.
+
+    A module that has no option for the owner only reads, and may be told of a load balancer that nobody could mark.
+    """
     value = params["load_balancer"]
-    return {"name": params.get("owner") or value, "load_balancer": {"id" if value.startswith("lb-") else "name": value}}
+    mark = marked_by(params, "owner", "load_balancer") if "owner" in params else {"name": value, "marked_by": None}
+    return {
+        **mark,
+        "load_balancer": {"id" if value.startswith("lb-") else "name": value},
+        "quotas": params.get("quotas"),
+    }

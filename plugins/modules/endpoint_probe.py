@@ -146,6 +146,8 @@ TARGET = {
     "ca_path": {"type": "path"},
 }
 
+LONGEST = 3600
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -155,6 +157,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # a comparison that is also false for what is no number
+    if not 0 < module.params["timeout"] <= LONGEST:
+        module.fail_json(
+            msg=f"timeout is {module.params['timeout']}; more than 0 and at most {LONGEST} seconds are possible."
+        )
     for target in module.params["targets"]:
         if not 1 <= target["port"] <= 65535:
             module.fail_json(msg=f"targets has port {target['port']} of {target['host']}; 1 to 65535 are possible.")

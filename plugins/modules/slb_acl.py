@@ -21,6 +21,7 @@ extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
 - clusterfront.ha.connection
+- clusterfront.ha.quotas
 attributes:
   check_mode:
     support: full
@@ -181,17 +182,18 @@ error:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, marked_by, run
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, lists_only
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
 
-ARGUMENT_SPEC = argument_spec(_argspec.ACCESS_LIST, {"owner": {"type": "str"}})
+ARGUMENT_SPEC = argument_spec(_argspec.ACCESS_LIST, _argspec.QUOTAS, {"owner": {"type": "str"}})
 
 
 def document(params: dict) -> FrontEnd:
     desired = {key: params[key] for key in _argspec.ACCESS_LIST}
-    return lists_only({"name": params["owner"] or params["name"] or params["id"], "access_lists": [desired]})
+    mark = marked_by(params, "owner", "name", "id")
+    return lists_only({**mark, "access_lists": [desired], "quotas": params["quotas"]})
 
 
 def acl(wanted: FrontEnd, state: CloudState) -> dict | None:

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
 - clusterfront.ha contributors (@clusterfront)
 description:
-- Makes an SLB instance, its vServer groups, its listeners and their access lists as one document says, or changes or removes them.
+- Makes an SLB instance, its groups of servers, its default pool, its listeners and their access lists as one document says, or
+  changes or removes them.
 - The document is compared with the cloud as a whole. The plan that comes of it decides whether anything changes,
   what the diff shows, what check mode predicts (on an empty cloud too), and which calls are made.
 - An option that is not given is left as it is.
@@ -20,6 +21,7 @@ extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
 - clusterfront.ha.connection
+- clusterfront.ha.quotas
 attributes:
   check_mode:
     support: full
@@ -177,12 +179,32 @@ options:
         suboptions:
           server_id:
             description:
-            - Id of an ECS instance. Either this or O(server_groups[].backends[].private_ip).
+            - Id of an ECS instance. A server is named by exactly one of this, O(server_groups[].backends[].server_name),
+              O(server_groups[].backends[].server_tags), O(server_groups[].backends[].private_ip) and
+              O(server_groups[].backends[].eni_id).
+            - A server that was released is removed by its id, with O(server_groups[].backends[].state=absent).
             type: str
+          server_name:
+            description:
+            - Exact name of an ECS instance. A name of none, or of several, is an error.
+            type: str
+          server_tags:
+            description:
+            - Tags of ECS instances. Every running server of the VPC that has all of them is a backend, each with this
+              entry's port, weight and description; so is one that does not run, if it is a member already.
+            - Tags that no server has are an error.
+            type: dict
           private_ip:
             description:
-            - Private address of an ECS instance; its id is looked up. An address of no instance, or of several,
-              is an error.
+            - Primary private address of an ECS instance, else an address of a network interface, primary or secondary;
+              its id is looked up. An address of none, or of several, is an error.
+            - Beside O(server_groups[].backends[].eni_id), the address of that interface that is meant.
+            type: str
+          eni_id:
+            description:
+            - Id of a network interface that is attached. Its primary address is meant, unless
+              O(server_groups[].backends[].private_ip) is given too.
+            - Network interfaces need an instance that is no shared one.
             type: str
           port:
             description:
@@ -197,6 +219,14 @@ options:
             description:
             - Your own text. On the cloud the owner's mark stands before it; 80 characters together.
             type: str
+          state:
+            description:
+            - V(absent) removes this server, whatever is to become of the others. One that is no member is no error.
+            type: str
+            choices:
+            - present
+            - absent
+            default: present
       purge:
         description:
         - 'Which members that are not listed are removed: V(none), those that this owner added (V(owned)), or V(all).'
@@ -214,6 +244,162 @@ options:
         - present
         - absent
         default: present
+  failover_groups:
+    description:
+    - Primary/secondary groups of the instance, of exactly two servers each. The standby serves while the primary is not healthy.
+      Groups that are not listed stay as they are.
+    - The cloud changes nothing of such a group. A difference is an error that says what to do.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+        - Name of the group.
+        type: str
+        required: true
+      primary:
+        description:
+        - The server that serves. Needed to make the group.
+        type: dict
+        suboptions:
+          server_id:
+            description:
+            - Id of an ECS instance. A server is named by exactly one of this, O(failover_groups[].primary.server_name),
+              O(failover_groups[].primary.private_ip) and O(failover_groups[].primary.eni_id).
+            type: str
+          server_name:
+            description:
+            - Exact name of an ECS instance. A name of none, or of several, is an error.
+            type: str
+          private_ip:
+            description:
+            - Primary private address of an ECS instance, else an address of a network interface, primary or secondary;
+              its id is looked up. An address of none, or of several, is an error.
+            - Beside O(failover_groups[].primary.eni_id), the address of that interface that is meant.
+            type: str
+          eni_id:
+            description:
+            - Id of a network interface that is attached. Its primary address is meant, unless
+              O(failover_groups[].primary.private_ip) is given too.
+            - Network interfaces need an instance that is no shared one.
+            type: str
+          port:
+            description:
+            - The port on the server.
+            type: int
+            required: true
+          description:
+            description:
+            - Your own text, up to 80 characters.
+            type: str
+      standby:
+        description:
+        - The server that serves while the primary one is not healthy. Needed to make the group.
+        type: dict
+        suboptions:
+          server_id:
+            description:
+            - Id of an ECS instance. A server is named by exactly one of this, O(failover_groups[].standby.server_name),
+              O(failover_groups[].standby.private_ip) and O(failover_groups[].standby.eni_id).
+            type: str
+          server_name:
+            description:
+            - Exact name of an ECS instance. A name of none, or of several, is an error.
+            type: str
+          private_ip:
+            description:
+            - Primary private address of an ECS instance, else an address of a network interface, primary or secondary;
+              its id is looked up. An address of none, or of several, is an error.
+            - Beside O(failover_groups[].standby.eni_id), the address of that interface that is meant.
+            type: str
+          eni_id:
+            description:
+            - Id of a network interface that is attached. Its primary address is meant, unless
+              O(failover_groups[].standby.private_ip) is given too.
+            - Network interfaces need an instance that is no shared one.
+            type: str
+          port:
+            description:
+            - The port on the server.
+            type: int
+            required: true
+          description:
+            description:
+            - Your own text, up to 80 characters.
+            type: str
+      state:
+        description:
+        - Whether the group is there.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  default_pool:
+    description:
+    - The servers of the instance itself, which listeners without a group use, each on its O(listeners[].backend_port).
+    type: dict
+    suboptions:
+      backends:
+        description:
+        - The servers of the pool. Where the option is absent, they stay as they are.
+        type: list
+        elements: dict
+        suboptions:
+          server_id:
+            description:
+            - Id of an ECS instance. A server is named by exactly one of this, O(default_pool.backends[].server_name),
+              O(default_pool.backends[].server_tags), O(default_pool.backends[].private_ip) and
+              O(default_pool.backends[].eni_id).
+            - A server that was released is removed by its id, with O(default_pool.backends[].state=absent).
+            type: str
+          server_name:
+            description:
+            - Exact name of an ECS instance. A name of none, or of several, is an error.
+            type: str
+          server_tags:
+            description:
+            - Tags of ECS instances. Every running server of the VPC that has all of them is a backend, each with this
+              entry's port, weight and description; so is one that does not run, if it is a member already.
+            - Tags that no server has are an error.
+            type: dict
+          private_ip:
+            description:
+            - Primary private address of an ECS instance, else an address of a network interface, primary or secondary;
+              its id is looked up. An address of none, or of several, is an error.
+            - Beside O(default_pool.backends[].eni_id), the address of that interface that is meant.
+            type: str
+          eni_id:
+            description:
+            - Id of a network interface that is attached. Its primary address is meant, unless
+              O(default_pool.backends[].private_ip) is given too.
+            - Network interfaces need an instance that is no shared one.
+            type: str
+          weight:
+            description:
+            - Share of new connections, V(0) to V(100); V(0) gets no new ones. A new member gets V(100).
+            type: int
+          description:
+            description:
+            - Your own text. On the cloud the owner's mark stands before it; 80 characters together.
+            type: str
+          state:
+            description:
+            - V(absent) removes this server, whatever is to become of the others. One that is no member is no error.
+            type: str
+            choices:
+            - present
+            - absent
+            default: present
+      purge:
+        description:
+        - 'Which servers that are not listed are removed: V(none), those that this owner added (V(owned)), or V(all).'
+        type: str
+        choices:
+        - none
+        - owned
+        - all
+        default: owned
   listeners:
     description:
     - Listeners of the instance. Listeners that are not listed stay as they are.
@@ -227,14 +413,20 @@ options:
         required: true
       protocol:
         description:
-        - The protocol that the listener speaks.
+        - The protocol that the listener speaks. A port may have one listener for V(tcp) and one for V(udp).
         type: str
         required: true
         choices:
         - tcp
+        - udp
       server_group:
         description:
         - Name or id of the vServer group that gets the connections.
+        type: str
+      failover_group:
+        description:
+        - Name or id of the primary/secondary group that gets the connections, in place of a vServer group or the default pool.
+        - A listener goes over from one group to another, of either kind, in one call.
         type: str
       backend_port:
         description:
@@ -243,33 +435,35 @@ options:
       scheduler:
         description:
         - 'How connections are spread: V(wrr) by weight (what a new listener does), V(rr) in turn, V(sch) by a hash
-          of the client''s address, V(tch) by a hash of addresses and ports. A hash cannot become V(wrr) or V(rr)
-          later, nor the other way.'
+          of the client''s address, V(tch) by a hash of addresses and ports, V(qch) by the connection ID of QUIC (V(udp) only).
+          A hash cannot become V(wrr) or V(rr) later, nor the other way.'
         type: str
         choices:
         - wrr
         - rr
         - sch
         - tch
+        - qch
       bandwidth:
         description:
         - Mbit/s, V(1) to V(5120), or V(-1) for no limit (what a new listener has).
+        - On an instance that is paid by its bandwidth, the listeners have no more together than the instance has.
         type: int
       persistence_timeout:
         description:
-        - Seconds for which a client's address keeps its server, up to V(3600); V(0) is off.
+        - Seconds for which a client's address keeps its server, up to V(3600); V(0) is off. Only for V(tcp).
         type: int
       established_timeout:
         description:
-        - Seconds after which an idle connection is ended, V(10) to V(900). V(900) for a new listener.
+        - Seconds after which an idle connection is ended, V(10) to V(900). V(900) for a new listener. Only for V(tcp).
         type: int
       connection_drain:
         description:
-        - Whether connections to a server that is taken out may end by themselves.
+        - Whether connections to a server that is taken out may end by themselves. Only for V(tcp).
         type: bool
       connection_drain_timeout:
         description:
-        - Seconds that they may take, V(10) to V(900).
+        - Seconds that they may take, V(10) to V(900). Needed to turn O(listeners[].connection_drain) on.
         type: int
       proxy_protocol_v2:
         description:
@@ -277,7 +471,7 @@ options:
         type: bool
       description:
         description:
-        - A text of 1 to 80 characters.
+        - A text of at most 256 characters. An empty one takes it away.
         type: str
       health_check:
         description:
@@ -286,42 +480,45 @@ options:
         suboptions:
           enabled:
             description:
-            - Whether the backends are checked. A new listener checks by TCP.
+            - Whether the backends are checked. A new listener checks them.
             type: bool
           type:
             description:
-            - How they are checked. V(http) sends a HEAD request over plain HTTP; the cloud cannot check over TLS.
+            - How they are checked. V(http) sends a HEAD request over plain HTTP; the cloud cannot check over TLS. Only for a V(tcp)
+              listener; a new one checks by V(tcp).
             type: str
             choices:
             - tcp
             - http
           connect_port:
             description:
-            - The port that is checked; the backend's own port where nothing is said.
+            - The port that is checked; the backend's own port where nothing is said. V(-520), the API's word for that port, goes
+              back to it, and is shown as null.
             type: int
           timeout:
             description:
             - Seconds to wait for an answer, V(1) to V(300). If it is less than O(listeners[].health_check.interval) the interval counts.
+              For a new listener V(5) with V(tcp), V(10) with V(udp).
             type: int
           interval:
             description:
-            - Seconds between two checks, V(1) to V(50).
+            - Seconds between two checks, V(1) to V(50). For a new listener V(2) with V(tcp), V(5) with V(udp).
             type: int
           healthy_threshold:
             description:
-            - Good checks in a row that bring a backend back, V(2) to V(10).
+            - Good checks in a row that bring a backend back, V(2) to V(10). V(3) for a new listener.
             type: int
           unhealthy_threshold:
             description:
-            - Bad checks in a row that take a backend out, V(2) to V(10).
+            - Bad checks in a row that take a backend out, V(2) to V(10). V(3) for a new listener.
             type: int
           domain:
             description:
-            - The Host header of an HTTP check.
+            - The Host header of an HTTP check. An empty one, and the API's word V($_ip), are the backend's own address.
             type: str
           uri:
             description:
-            - The path of an HTTP check; it begins with V(/).
+            - The path of an HTTP check; it begins with V(/) and has at most 80 characters.
             type: str
           http_codes:
             description:
@@ -333,6 +530,16 @@ options:
             - http_3xx
             - http_4xx
             - http_5xx
+          request:
+            description:
+            - What a check of a V(udp) listener sends, up to 64 letters and digits. It goes with O(listeners[].health_check.expected).
+            - Without the two a backend is well unless it answers that nobody listens on the port, so a host that is cut off
+              looks well. Two empty texts go back to that.
+            type: str
+          expected:
+            description:
+            - What the backend has to answer to O(listeners[].health_check.request), up to 64 letters and digits.
+            type: str
       access_list:
         description:
         - Whom the listener serves. What is not given stays as it is.
@@ -357,6 +564,17 @@ options:
           because a run that was killed between making and starting it would otherwise leave it stopped for good.
         type: bool
         default: true
+      tags:
+        description:
+        - Tags to set. Others stay, unless O(listeners[].purge_tags) is true.
+        type: dict
+      purge_tags:
+        description:
+        - Whether tags that are not in O(listeners[].tags) are removed. Those whose keys begin with V(acs:), V(aliyun) or
+          V(clusterfront:) always stay.
+        - Means nothing where O(listeners[].tags) is not given.
+        type: bool
+        default: false
       state:
         description:
         - Whether the listener is there.
@@ -433,6 +651,14 @@ options:
       away. A list of type V(white) guards if it has entries and none of them is the whole address space.
     type: bool
     default: false
+  adopt:
+    description:
+    - Whether everything that the document lists and nobody owns becomes this front end's. It gets the owner's mark (a tag, in the
+      description of a server in a group), so that O(state=absent) removes it and O(server_groups[].purge) counts it in.
+    - What has the mark of another owner stays theirs, with a warning. Without this option things that others made are
+      changed as the document says, but stay theirs.
+    type: bool
+    default: false
   state:
     description:
     - V(absent) removes what this front end made. What others made stays, and RV(kept) says so.
@@ -442,8 +668,11 @@ options:
     - absent
     default: present
 seealso:
+- module: clusterfront.ha.slb_frontend_info
 - module: clusterfront.ha.slb_instance
 - module: clusterfront.ha.slb_server_group
+- module: clusterfront.ha.slb_backend
+- module: clusterfront.ha.slb_failover_group
 - module: clusterfront.ha.slb_listener
 - module: clusterfront.ha.slb_acl
 """
@@ -467,6 +696,32 @@ EXAMPLES = r"""
         protocol: tcp
         server_group: haproxy
         health_check: {type: http, connect_port: 8889, uri: /readyz, interval: 2, timeout: 2, healthy_threshold: 2, unhealthy_threshold: 2}
+
+- name: DNS on one port over TCP and UDP
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-dns
+    load_balancer:
+      address_type: intranet
+      vpc_id: vpc-example
+      vswitch_id: vsw-example
+    server_groups:
+      - name: resolvers
+        backends:
+          - {private_ip: 192.0.2.21, port: 53}
+          - {private_ip: 192.0.2.22, port: 53}
+    listeners:
+      - {port: 53, protocol: tcp, server_group: resolvers}
+      - {port: 53, protocol: udp, server_group: resolvers}
+
+- name: A sixtieth listener, for an account whose quota was raised
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-api
+    listeners:
+      - {port: 7000, protocol: tcp, server_group: haproxy}
+    quotas:
+      listeners_per_load_balancer: 100
 
 - name: Remove what that front end made, and nothing of others
   clusterfront.ha.slb_frontend:
@@ -493,6 +748,23 @@ EXAMPLES = r"""
         protocol: tcp
         server_group: ingress
         access_list: {lists: [office], type: white}
+
+- name: A primary database proxy with a standby, and two web servers in the default pool
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-data
+    load_balancer: {address_type: intranet, vpc_id: vpc-example, vswitch_id: vsw-example}
+    failover_groups:
+      - name: database
+        primary: {server_name: proxy-1, port: 5432}
+        standby: {server_name: proxy-2, port: 5432}
+    default_pool:
+      backends:
+        - {server_tags: {role: web}, weight: 50}
+        - {private_ip: 192.0.2.11, state: absent}
+    listeners:
+      - {port: 5432, protocol: tcp, failover_group: database}
+      - {port: 80, protocol: tcp, backend_port: 8080}
 """
 
 RETURN = r"""
@@ -534,15 +806,20 @@ front_end:
       owner: prod-api
       backends:
       - server_id: i-example1
+        eni_id: null
         private_ip: 192.0.2.21
+        type: ecs
         port: 8888
         weight: 100
         description: ''
         owner: prod-api
+    failover_groups: []
+    default_pool: null
     listeners:
     - port: 6443
       protocol: tcp
       server_group: haproxy
+      failover_group: null
       backend_port: null
       scheduler: wrr
       bandwidth: -1
@@ -564,11 +841,14 @@ front_end:
         uri: /readyz
         http_codes:
         - http_2xx
+        request: null
+        expected: null
       access_list:
         lists:
         - office
         type: white
       enabled: true
+      tags: {}
       owner: prod-api
       status: running
     access_lists:

@@ -34,8 +34,13 @@ options:
     required: true
   port:
     description:
-      - Only the backends of the listener on this port.
+      - Only the backends of the listeners on this port.
     type: int
+  protocol:
+    description:
+      - Only the backends of listeners of this protocol.
+    type: str
+    choices: [tcp, udp, http, https]
   wait_for:
     description:
       - Wait until so many backends of every listener are well, V(all), V(any), or a number. Fails in one sentence that names
@@ -63,6 +68,14 @@ EXAMPLES = r"""
     load_balancer: prod-api
     wait_for: all
     wait_timeout: 30
+
+- name: Wait for the listener for DNS over UDP, and not for the one over TCP
+  clusterfront.ha.slb_health_info:
+    region: cn-hangzhou
+    load_balancer: prod-dns
+    port: 53
+    protocol: udp
+    wait_for: any
 """
 
 RETURN = r"""
@@ -94,19 +107,21 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._module import (
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import health, view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import check_port, front_end
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer
 
 
 def read(client: Client, params: dict) -> dict:
+    check_port(params["port"])
     document = front_end(part_of_load_balancer(params))
     instance, dummy = load_balancer.choose(document, load_balancer.fetch(client, document.load_balancer))
     if instance is None or instance.id is None:
         return {"load_balancer": None, "backends": []}
+    meant = health.Meant(instance.id, params["port"], params["protocol"])
     if params["wait_for"] is None:
-        backends = health.fetch(client, instance.id, params["port"])
+        backends = health.fetch(client, meant)
     else:
-        backends = health.wait(client, instance.id, params["port"], params["wait_for"], params["wait_timeout"])
+        backends = health.wait(client, meant, params["wait_for"], params["wait_timeout"])
     return {"load_balancer": view.load_balancer(instance), "backends": backends}
 
 
@@ -114,6 +129,7 @@ def main() -> None:
     spec = {
         "load_balancer": {"type": "str", "required": True},
         "port": {"type": "int"},
+        "protocol": {"type": "str", "choices": ["tcp", "udp", "http", "https"]},
         "wait_for": {"type": "str"},
         "wait_timeout": {"type": "float", "default": 60.0},
     }

@@ -18,6 +18,7 @@ extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
 - clusterfront.ha.connection
+- clusterfront.ha.quotas
 attributes:
   check_mode:
     support: full
@@ -183,13 +184,6 @@ EXAMPLES = r"""
       team: platform
     purge_tags: true
 
-- name: Give it another name
-  clusterfront.ha.slb_instance:
-    region: cn-hangzhou
-    id: lb-example
-    name: prod-apiserver
-    owner: prod-api
-
 - name: Let nothing through for a while
   clusterfront.ha.slb_instance:
     region: cn-hangzhou
@@ -202,10 +196,25 @@ EXAMPLES = r"""
     name: prod-old
     instance_charge_type: PayByCLCU
 
+- name: Give it another name
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    id: lb-example
+    name: prod-apiserver
+    owner: prod-api
+
+- name: Take its protection away, so that it can be removed
+  clusterfront.ha.slb_instance:
+    region: cn-hangzhou
+    name: prod-apiserver
+    owner: prod-api
+    delete_protection: false
+
 - name: Remove it again
   clusterfront.ha.slb_instance:
     region: cn-hangzhou
-    name: prod-api
+    name: prod-apiserver
+    owner: prod-api
     state: absent
 """
 
@@ -281,20 +290,26 @@ error:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, marked_by, run
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, front_end
 
 ARGUMENT_SPEC = argument_spec(
     _argspec.LOAD_BALANCER,
+    _argspec.QUOTAS,
     {"owner": {"type": "str"}, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}},
 )
 
 
 def document(params: dict) -> FrontEnd:
     instance = {key: params[key] for key in _argspec.LOAD_BALANCER}
-    owner = params["owner"] or params["name"] or params["id"]
-    return front_end({"name": owner, "load_balancer": instance, "state": params["state"], "keeps_access_lists": True})
+    whole = {
+        "load_balancer": instance,
+        "state": params["state"],
+        "quotas": params["quotas"],
+        "keeps_access_lists": True,
+    }
+    return front_end({**marked_by(params, "owner", "name", "id"), **whole})
 
 
 def main() -> None:

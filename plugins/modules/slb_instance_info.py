@@ -123,7 +123,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import load_balancer as wanted
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import filters
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer
 
 FILTERS = ("id", "name", "tags", "vpc_id", "address_type", "address")
@@ -131,7 +131,7 @@ ARGUMENT_SPEC = argument_spec({option: _argspec.LOAD_BALANCER[option] for option
 
 
 def read(client: Client, params: dict) -> dict:
-    found = load_balancer.search(client, wanted({option: params[option] for option in FILTERS}))
+    found = load_balancer.search(client, filters({option: params[option] for option in FILTERS}))
     return {"load_balancers": [view.load_balancer(entry) for entry in found]}
 
 

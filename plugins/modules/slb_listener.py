@@ -19,6 +19,7 @@ extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
 - clusterfront.ha.connection
+- clusterfront.ha.quotas
 attributes:
   check_mode:
     support: full
@@ -39,14 +40,20 @@ options:
     required: true
   protocol:
     description:
-    - The protocol that the listener speaks.
+    - The protocol that the listener speaks. A port may have one listener for V(tcp) and one for V(udp).
     type: str
     required: true
     choices:
     - tcp
+    - udp
   server_group:
     description:
     - Name or id of the vServer group that gets the connections.
+    type: str
+  failover_group:
+    description:
+    - Name or id of the primary/secondary group that gets the connections, in place of a vServer group or the default pool.
+    - A listener goes over from one group to another, of either kind, in one call.
     type: str
   backend_port:
     description:
@@ -55,33 +62,35 @@ options:
   scheduler:
     description:
     - 'How connections are spread: V(wrr) by weight (what a new listener does), V(rr) in turn, V(sch) by a hash
-      of the client''s address, V(tch) by a hash of addresses and ports. A hash cannot become V(wrr) or V(rr) later,
-      nor the other way.'
+      of the client''s address, V(tch) by a hash of addresses and ports, V(qch) by the connection ID of QUIC (V(udp) only).
+      A hash cannot become V(wrr) or V(rr) later, nor the other way.'
     type: str
     choices:
     - wrr
     - rr
     - sch
     - tch
+    - qch
   bandwidth:
     description:
     - Mbit/s, V(1) to V(5120), or V(-1) for no limit (what a new listener has).
+    - On an instance that is paid by its bandwidth, the listeners have no more together than the instance has.
     type: int
   persistence_timeout:
     description:
-    - Seconds for which a client's address keeps its server, up to V(3600); V(0) is off.
+    - Seconds for which a client's address keeps its server, up to V(3600); V(0) is off. Only for V(tcp).
     type: int
   established_timeout:
     description:
-    - Seconds after which an idle connection is ended, V(10) to V(900). V(900) for a new listener.
+    - Seconds after which an idle connection is ended, V(10) to V(900). V(900) for a new listener. Only for V(tcp).
     type: int
   connection_drain:
     description:
-    - Whether connections to a server that is taken out may end by themselves.
+    - Whether connections to a server that is taken out may end by themselves. Only for V(tcp).
     type: bool
   connection_drain_timeout:
     description:
-    - Seconds that they may take, V(10) to V(900).
+    - Seconds that they may take, V(10) to V(900). Needed to turn O(connection_drain) on.
     type: int
   proxy_protocol_v2:
     description:
@@ -89,7 +98,7 @@ options:
     type: bool
   description:
     description:
-    - A text of 1 to 80 characters.
+    - A text of at most 256 characters. An empty one takes it away.
     type: str
   health_check:
     description:
@@ -98,42 +107,45 @@ options:
     suboptions:
       enabled:
         description:
-        - Whether the backends are checked. A new listener checks by TCP.
+        - Whether the backends are checked. A new listener checks them.
         type: bool
       type:
         description:
-        - How they are checked. V(http) sends a HEAD request over plain HTTP; the cloud cannot check over TLS.
+        - How they are checked. V(http) sends a HEAD request over plain HTTP; the cloud cannot check over TLS. Only for a V(tcp)
+          listener; a new one checks by V(tcp).
         type: str
         choices:
         - tcp
         - http
       connect_port:
         description:
-        - The port that is checked; the backend's own port where nothing is said.
+        - The port that is checked; the backend's own port where nothing is said. V(-520), the API's word for that port, goes
+          back to it, and is shown as null.
         type: int
       timeout:
         description:
         - Seconds to wait for an answer, V(1) to V(300). If it is less than O(health_check.interval) the interval counts.
+          For a new listener V(5) with V(tcp), V(10) with V(udp).
         type: int
       interval:
         description:
-        - Seconds between two checks, V(1) to V(50).
+        - Seconds between two checks, V(1) to V(50). For a new listener V(2) with V(tcp), V(5) with V(udp).
         type: int
       healthy_threshold:
         description:
-        - Good checks in a row that bring a backend back, V(2) to V(10).
+        - Good checks in a row that bring a backend back, V(2) to V(10). V(3) for a new listener.
         type: int
       unhealthy_threshold:
         description:
-        - Bad checks in a row that take a backend out, V(2) to V(10).
+        - Bad checks in a row that take a backend out, V(2) to V(10). V(3) for a new listener.
         type: int
       domain:
         description:
-        - The Host header of an HTTP check.
+        - The Host header of an HTTP check. An empty one, and the API's word V($_ip), are the backend's own address.
         type: str
       uri:
         description:
-        - The path of an HTTP check; it begins with V(/).
+        - The path of an HTTP check; it begins with V(/) and has at most 80 characters.
         type: str
       http_codes:
         description:
@@ -145,6 +157,16 @@ options:
         - http_3xx
         - http_4xx
         - http_5xx
+      request:
+        description:
+        - What a check of a V(udp) listener sends, up to 64 letters and digits. It goes with O(health_check.expected).
+        - Without the two a backend is well unless it answers that nobody listens on the port, so a host that is cut off
+          looks well. Two empty texts go back to that.
+        type: str
+      expected:
+        description:
+        - What the backend has to answer to O(health_check.request), up to 64 letters and digits.
+        type: str
   access_list:
     description:
     - Whom the listener serves. What is not given stays as it is.
@@ -169,6 +191,17 @@ options:
       a run that was killed between making and starting it would otherwise leave it stopped for good.
     type: bool
     default: true
+  tags:
+    description:
+    - Tags to set. Others stay, unless O(purge_tags) is true.
+    type: dict
+  purge_tags:
+    description:
+    - Whether tags that are not in O(tags) are removed. Those whose keys begin with V(acs:), V(aliyun) or
+      V(clusterfront:) always stay.
+    - Means nothing where O(tags) is not given.
+    type: bool
+    default: false
   state:
     description:
     - Whether the listener is there.
@@ -211,6 +244,25 @@ EXAMPLES = r"""
     protocol: tcp
     persistence_timeout: 600
 
+- name: DNS over UDP, checked by what a server answers
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-dns
+    port: 53
+    protocol: udp
+    server_group: resolvers
+    health_check: {connect_port: 5300, request: ping, expected: pong}
+    tags: {team: platform}
+
+- name: Syslog over UDP; one sender always reaches the same collector
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-logs
+    port: 514
+    protocol: udp
+    server_group: collectors
+    scheduler: sch
+
 - name: Serve only the networks of an access list
   clusterfront.ha.slb_listener:
     region: cn-hangzhou
@@ -238,6 +290,7 @@ listener:
     port: 6443
     protocol: tcp
     server_group: haproxy
+    failover_group: null
     backend_port: null
     scheduler: wrr
     bandwidth: -1
@@ -259,10 +312,13 @@ listener:
       uri: /readyz
       http_codes:
       - http_2xx
+      request: null
+      expected: null
     access_list:
       lists: []
       type: null
     enabled: true
+    tags: {}
     owner: prod-api
     status: running
 steps:

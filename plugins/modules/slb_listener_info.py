@@ -36,6 +36,23 @@ options:
     description:
     - Only the listeners of this port.
     type: int
+  protocol:
+    description:
+    - Only the listeners of this protocol.
+    type: str
+    choices:
+    - tcp
+    - udp
+    - http
+    - https
+  description:
+    description:
+    - Only the listeners of exactly this description.
+    type: str
+  tags:
+    description:
+    - Only listeners that have all these tags. The key V(clusterfront:owner) finds those of an owner.
+    type: dict
 seealso:
 - module: clusterfront.ha.slb_listener
 """
@@ -46,12 +63,25 @@ EXAMPLES = r"""
     region: cn-hangzhou
     load_balancer: prod-api
   register: found
+
+- name: The listener for DNS over UDP
+  clusterfront.ha.slb_listener_info:
+    region: cn-hangzhou
+    load_balancer: prod-dns
+    port: 53
+    protocol: udp
+
+- name: All listeners of one team
+  clusterfront.ha.slb_listener_info:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    tags: {team: platform}
 """
 
 RETURN = r"""
 listeners:
   description:
-  - The listeners.
+  - The listeners. What a protocol does not have is null.
   returned: success
   type: list
   elements: dict
@@ -59,6 +89,7 @@ listeners:
   - port: 6443
     protocol: tcp
     server_group: haproxy
+    failover_group: null
     backend_port: null
     scheduler: wrr
     bandwidth: -1
@@ -80,10 +111,13 @@ listeners:
       uri: /readyz
       http_codes:
       - http_2xx
+      request: null
+      expected: null
     access_list:
       lists: []
       type: null
     enabled: true
+    tags: {}
     owner: prod-api
     status: running
 error:
@@ -107,17 +141,24 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._module import (
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import partial
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import check_port, partial, text_tags
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import inventory
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import listener
 
-ARGUMENT_SPEC = argument_spec({"load_balancer": {"type": "str", "required": True}, "port": {"type": "int"}})
+FILTERS = {
+    "port": {"type": "int"},
+    "protocol": {"type": "str", "choices": ["tcp", "udp", "http", "https"]},
+    "description": {"type": "str"},
+    "tags": {"type": "dict"},
+}
+ARGUMENT_SPEC = argument_spec({"load_balancer": {"type": "str", "required": True}}, FILTERS)
 
 
 def read(client: Client, params: dict) -> dict:
-    state = inventory(client, partial(part_of_load_balancer(params)))
-    return {
-        "listeners": [view.listener(entry) for entry in state.listeners if params["port"] in (None, entry.config.port)]
-    }
+    check_port(params["port"])
+    state = inventory(client, partial(part_of_load_balancer(params)), {"listeners"})
+    wanted = {**{name: params[name] for name in FILTERS}, "tags": text_tags(params["tags"])}
+    return {"listeners": [view.listener(entry) for entry in listener.search(state.listeners, **wanted)]}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb
 - clusterfront.ha.connection
+- clusterfront.ha.quotas
 attributes:
   check_mode:
     support: full
@@ -44,12 +45,31 @@ options:
     suboptions:
       server_id:
         description:
-        - Id of an ECS instance. Either this or O(backends[].private_ip).
+        - Id of an ECS instance. A server is named by exactly one of this, O(backends[].server_name),
+          O(backends[].server_tags), O(backends[].private_ip) and O(backends[].eni_id).
+        - A server that was released is removed by its id, with O(backends[].state=absent).
         type: str
+      server_name:
+        description:
+        - Exact name of an ECS instance. A name of none, or of several, is an error.
+        type: str
+      server_tags:
+        description:
+        - Tags of ECS instances. Every running server of the VPC that has all of them is a backend, each with this entry's
+          port, weight and description; so is one that does not run, if it is a member already.
+        - Tags that no server has are an error.
+        type: dict
       private_ip:
         description:
-        - Private address of an ECS instance; its id is looked up. An address of no instance, or of several, is
-          an error.
+        - Primary private address of an ECS instance, else an address of a network interface, primary or secondary; its id
+          is looked up. An address of none, or of several, is an error.
+        - Beside O(backends[].eni_id), the address of that interface that is meant.
+        type: str
+      eni_id:
+        description:
+        - Id of a network interface that is attached. Its primary address is meant, unless O(backends[].private_ip) is
+          given too.
+        - Network interfaces need an instance that is no shared one.
         type: str
       port:
         description:
@@ -64,6 +84,14 @@ options:
         description:
         - Your own text. On the cloud the owner's mark stands before it; 80 characters together.
         type: str
+      state:
+        description:
+        - V(absent) removes this server, whatever is to become of the others. One that is no member is no error.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
   purge:
     description:
     - 'Which members that are not listed are removed: V(none), those that this owner added (V(owned)), or V(all).'
@@ -86,6 +114,7 @@ options:
     - The owner's mark on what is made. The name of the load balancer as it is given, where nothing is said.
     type: str
 seealso:
+- module: clusterfront.ha.slb_backend
 - module: clusterfront.ha.slb_server_group_info
 - module: clusterfront.ha.slb_frontend
 """
@@ -99,6 +128,25 @@ EXAMPLES = r"""
     backends:
       - {private_ip: 192.0.2.11, port: 80, weight: 30}
       - {private_ip: 192.0.2.12, port: 80, weight: 90}
+
+- name: All web servers by their tag, a network interface by its second address, and one server less
+  clusterfront.ha.slb_server_group:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    name: web
+    backends:
+      - {server_tags: {role: web}, port: 80}
+      - {eni_id: eni-example, private_ip: 192.0.2.31, port: 80}
+      - {server_id: i-released, port: 80, state: absent}
+
+- name: Give servers with more CPUs more connections
+  clusterfront.ha.slb_server_group:
+    region: cn-hangzhou
+    load_balancer: prod-api
+    name: web
+    backends: "{{ weights | dict2items(key_name='private_ip', value_name='weight') | map('combine', {'port': 80}) | list }}"
+  vars:
+    weights: "{{ groups['web'] | map('extract', hostvars) | clusterfront.ha.cpu_weights(name='ansible_host') }}"
 
 - name: Remove the group
   clusterfront.ha.slb_server_group:
@@ -120,7 +168,9 @@ server_group:
     owner: prod-api
     backends:
     - server_id: i-example1
+      eni_id: null
       private_ip: 192.0.2.21
+      type: ecs
       port: 8888
       weight: 100
       description: ''

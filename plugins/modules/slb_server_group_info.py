@@ -61,7 +61,9 @@ server_groups:
     owner: prod-api
     backends:
     - server_id: i-example1
+      eni_id: null
       private_ip: 192.0.2.21
+      type: ecs
       port: 8888
       weight: 100
       description: ''
@@ -94,7 +96,7 @@ ARGUMENT_SPEC = argument_spec({"load_balancer": {"type": "str", "required": True
 
 
 def read(client: Client, params: dict) -> dict:
-    state = inventory(client, partial(part_of_load_balancer(params)))
+    state = inventory(client, partial(part_of_load_balancer(params)), {"server_groups"})
     return {
         "server_groups": [
             view.server_group(entry) for entry in state.server_groups if params["name"] in (None, entry.config.name)

@@ -6,14 +6,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import http.client
-import http.server
 import pathlib
 import sys
-import threading
 import time
 import typing as t
 import uuid
@@ -27,9 +23,11 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import Outcome, reconcile
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import inventory as inventory_of
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "emulator"))
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "emulator"), str(HERE.parents[1] / "roles" / "slb_emulator" / "files")]
 
 from emulator_harness import KEY, REGION, Emulator, Slb, inventory  # noqa: E402
+from simulation import Simulation  # noqa: E402
 
 MACHINES = {"master-1": "192.0.2.11", "haproxy-1": "192.0.2.21", "haproxy-2": "192.0.2.22", "haproxy-3": "192.0.2.23"}
 OTHER_VPC: dict[str, t.Any] = {
@@ -118,6 +116,8 @@ class Cloud:
         return {
             "load_balancer": view.load_balancer(state.load_balancer),
             "server_groups": [view.server_group(group) for group in state.server_groups],
+            "failover_groups": [view.failover_group(group) for group in state.failover_groups],
+            "default_pool": view.default_pool(state.default_pool or ()),
             "listeners": [view.listener(entry) for entry in state.listeners],
         }
 
@@ -157,18 +157,38 @@ class Cloud:
                 )
                 for group, name in groups.items()
             ]
+            pairs = self.pairs(target)
+            groups |= {group: entry[0] for group, entry in pairs.items()}
             listeners = self.slb("DescribeLoadBalancerListeners", LoadBalancerId=[target], MaxResults=100)["Listeners"]
             found.append(
                 (
                     balancer["LoadBalancerName"],
                     sorted(members),
                     sorted(
-                        (entry["ListenerPort"], entry["Status"], groups.get(entry.get("VServerGroupId")))
-                        for entry in listeners
+                        (entry["ListenerPort"], entry["Status"], groups.get(_group_of(entry))) for entry in listeners
                     ),
+                    # what few tests have
+                    *filter(None, [sorted(pairs.values()), self.pool(target)]),
                 )
             )
         return sorted(found) + self.access_lists()
+
+    def pairs(self, balancer: str) -> dict[str, tuple[str, list[t.Any]]]:
+        """Name and servers of every primary/secondary group, by its id."""
+        found = {}
+        told = self.slb("DescribeMasterSlaveServerGroups", LoadBalancerId=balancer)["MasterSlaveServerGroups"]
+        for entry in told["MasterSlaveServerGroup"]:
+            group = entry["MasterSlaveServerGroupId"]
+            whole = self.slb("DescribeMasterSlaveServerGroupAttribute", MasterSlaveServerGroupId=group)
+            servers = whole["MasterSlaveBackendServers"]["MasterSlaveBackendServer"]
+            sides = [(server["ServerType"], server["ServerId"], server["Port"]) for server in servers]
+            found[group] = (entry["MasterSlaveServerGroupName"], sides)
+        return found
+
+    def pool(self, balancer: str) -> list[t.Any]:
+        """The servers of the default pool."""
+        told = self.slb("DescribeLoadBalancerAttribute", LoadBalancerId=balancer)["BackendServers"]["BackendServer"]
+        return sorted((entry["ServerId"], entry["Weight"], entry["Description"]) for entry in told)
 
     def access_lists(self) -> list[t.Any]:
         """Name, entries and users of every access list, without ids."""
@@ -183,6 +203,11 @@ class Cloud:
             users = [(user["ListenerPort"], user["AclType"]) for user in told["RelatedListeners"]["RelatedListener"]]
             found.append((entry["AclName"], sorted(entries.items()), sorted(users)))
         return sorted(found)
+
+
+def _group_of(listener: dict[str, t.Any]) -> str | None:
+    pair: str | None = (listener.get("TCPListenerConfig") or {}).get("MasterSlaveServerGroupId")
+    return listener.get("VServerGroupId") or pair
 
 
 @pytest.fixture(scope="session")
@@ -204,69 +229,24 @@ def cloud(emulator: Emulator) -> Iterator[Cloud]:
     emulator.control("DELETE", "requests")
     made = Cloud(emulator)
     yield made
-    made.switch(transition_seconds=0, set_omission="keep", name_filter="exact", charge_type_change="at_once")
+    made.switch(
+        transition_seconds=0,
+        set_omission="keep",
+        name_filter="exact",
+        charge_type_change="at_once",
+        released_server="leave",
+    )
 
 
-class Wire:
-    """Leads calls on to the cloud, and loses what a test tells it to."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.address = ""
-        self.writes = 0
-        self._lost = 0
-        self._applied = self._for_good = False
-
-    def lose(self, write: int, *, applied: bool, for_good: bool) -> None:
-        """The write of that number gets no answer, applied by the cloud or not; nor does any later call if for good."""
-        self.writes, self._lost, self._applied, self._for_good = 0, write, applied, for_good
-
-    def passed_on(self, action: str) -> tuple[bool, bool]:
-        """Whether a call reaches the cloud, and whether its answer comes back."""
-        writing = not action.startswith("Describe")
-        dead = self._for_good and self.writes >= self._lost > 0
-        self.writes += writing and not dead
-        if dead:
-            return False, False
-        hit = writing and self.writes == self._lost
-        return not hit or self._applied, not hit
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    made = Simulation(tmp_path_factory.mktemp("simulation"), inventory(MACHINES))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def wire(emulator: Emulator) -> Iterator[Wire]:
-    made = Wire(emulator.address)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.close_connection = True
-            there, back = made.passed_on(self.headers["x-acs-action"])
-            if not there:
-                return
-            cloud = http.client.HTTPConnection(made.target, timeout=10)
-            with contextlib.closing(cloud):
-                # the host that was signed is part of the headers
-                cloud.putrequest("POST", self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():
-                    cloud.putheader(name, value)
-                cloud.endheaders()
-                answer = cloud.getresponse()
-                content = answer.read()
-            if back:
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.headers["Content-Type"])
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-        def log_message(self, *arguments: t.Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.address = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join(5)
+def simulation(simulated: Simulation) -> Simulation:
+    """An empty cloud in this process, at a time of its own."""
+    simulated.reset()
+    return simulated

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import time
 
@@ -82,7 +81,7 @@ MADE = [
 def test_check_mode_on_an_empty_cloud_is_what_the_run_does_and_a_second_run_does_nothing(cloud):
     predicted = cloud.run(WHOLE, check_mode=True)
     assert cloud.writes == 0 and predicted.changed
-    assert cloud.counts == {"DescribeInstances": 1, "DescribeLoadBalancers": 1}
+    assert cloud.counts == {"DescribeInstances": 1, "DescribeLoadBalancers": 2}
 
     cloud.forget()
     made = cloud.run(WHOLE)
@@ -107,7 +106,9 @@ def test_what_is_shown_of_a_front_end(cloud):
     )
     assert shown["server_groups"][0]["backends"][0] == {
         "server_id": "i-ut-haproxy-1",
+        "eni_id": None,
         "private_ip": "192.0.2.21",
+        "type": "ecs",
         "port": 8888,
         "weight": 100,
         "description": "",
@@ -366,7 +367,7 @@ REFUSALS = {
         document(load_balancer={"id": "lb-none"}),
         {},
         LookupFailed,
-        "load_balancer 'lb-none' does not exist",
+        "load_balancer.id 'lb-none' does not exist",
     ),
 }
 
@@ -541,17 +542,6 @@ def test_a_younger_twin_that_a_run_finds_after_its_own_was_made(cloud):
 
     made = cloud.run(WHOLE, kind=Slow)
     assert made.shown["load_balancer"]["id"] == other[0] and [list(entry) for entry in cloud.picture()] == [MADE]
-
-
-@pytest.mark.parametrize("runs", [2, 3])
-def test_runs_at_the_same_time_make_nothing_twice_for_long(cloud, runs):
-    with concurrent.futures.ThreadPoolExecutor(runs) as pool:
-        ended = [pool.submit(cloud.run, WHOLE) for dummy in range(runs)]
-    # one that gives up says why; what it made, the next run tidies
-    assert all(run.exception() is None or isinstance(run.exception(), SlbError) for run in ended)
-    cloud.run(WHOLE)
-    assert [list(entry) for entry in cloud.picture()] == [MADE]
-    assert not cloud.run(WHOLE).changed
 
 
 # a cloud that takes its time

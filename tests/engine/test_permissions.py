@@ -21,6 +21,9 @@ def backends(*numbers, **options):
     return [{"private_ip": f"192.0.2.2{number}", "port": 8888, **options} for number in numbers]
 
 
+ECS = ("DescribeInstances", "DescribeNetworkInterfaces")
+
+
 INSTANCE = [
     {"name": "prod-api", "load_balancer": LAB},
     {"name": "prod-api", "load_balancer": {"enabled": False, "tags": {"a": "1"}, "resource_group_id": "rg-two"}},
@@ -28,7 +31,30 @@ INSTANCE = [
 GROUPS = [{**HEAD, "server_groups": [{**GROUP, "backends": found}]} for found in (backends(1), backends(2, weight=5))]
 LISTENERS = [
     {**HEAD, "listeners": [{**LISTENER, **options}]}
-    for options in ({}, {"persistence_timeout": 60}, {"enabled": False}, {"state": "absent"}, {})
+    for options in (
+        {},
+        {"persistence_timeout": 60},
+        {"enabled": False},
+        {"state": "absent"},
+        {},
+        {"protocol": "udp", "tags": {"a": "1"}},
+        {"protocol": "udp", "tags": {"b": "1"}, "purge_tags": True, "bandwidth": 5},
+    )
+]
+SINGLE = {"name": "haproxy", "purge": "none", "exists": True}
+SINGLES = [
+    {**HEAD, "server_groups": [{**SINGLE, "backends": found}]}
+    for found in (backends(1), backends(1, weight=5), backends(1, state="absent"))
+]
+POOLS = [
+    {**HEAD, "default_pool": {"purge": "none", "backends": [{"eni_id": "eni-ut-haproxy-1", **options}]}}
+    for options in ({}, {"weight": 5}, {"state": "absent"}, {})
+]
+PAIR = {"name": "pair", **dict(zip(("primary", "standby"), backends(1, 2)))}
+PAIRS = [{**HEAD, "failover_groups": [{**PAIR, "state": state}]} for state in ("present", "absent", "present")]
+PAIR_LISTENERS = [
+    {**HEAD, "listeners": [{"port": 80, "protocol": "tcp", "failover_group": "pair", "enabled": True}]},
+    {**HEAD, "listeners": [{"port": 80, "protocol": "tcp", "server_group": "haproxy", "enabled": True}]},
 ]
 REMOVAL = [{"name": "prod-api", "state": "absent"}]
 
@@ -36,7 +62,11 @@ REMOVAL = [{"name": "prod-api", "state": "absent"}]
 ROAD = [
     ("slb_instance", front_end, INSTANCE),
     ("slb_server_group", partial, GROUPS),
+    ("slb_backend", partial, SINGLES),
+    ("slb_backend", partial, POOLS),
+    ("slb_failover_group", partial, PAIRS),
     ("slb_listener", partial, LISTENERS),
+    ("slb_listener", partial, PAIR_LISTENERS),
     ("slb_instance", front_end, REMOVAL),
 ]
 
@@ -48,7 +78,7 @@ def test_runs_call_nothing_that_the_policy_does_not_allow(cloud, check_mode):
         for document in documents:
             cloud.forget()
             cloud.run(document, make=make, check_mode=check_mode)
-            called = {f"{'ecs' if action == 'DescribeInstances' else 'slb'}:{action}" for action in cloud.counts}
+            called = {f"{'ecs' if action in ECS else 'slb'}:{action}" for action in cloud.counts}
             assert called <= set(statement["Action"])
             if check_mode:
                 # the next one has to find what this one would have made

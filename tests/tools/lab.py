@@ -126,25 +126,20 @@ def link(name: str, up: bool) -> None:
     control("PUT", f"machines/{name}/link", {"up": up})
 
 
-class Traffic:
-    """A request loop from a machine to the endpoint, at a steady rate, each request on a connection of its own."""
+def inside(name: str, *command: str) -> list[str]:
+    """A command in the network of a machine."""
+    return ["ip", "netns", "exec", f"{SANDBOX}-{name}", *command]
 
-    def __init__(self, seconds: float, source: str = CLIENT, rate: float = 20.0) -> None:
+
+class Traffic:
+    """A request loop from a machine, at a steady rate, each request on a connection of its own."""
+
+    def __init__(self, seconds: float, source: str = CLIENT, rate: float = 20.0, *target: str) -> None:
+        """target: host, port, path, and options of traffic.py; the endpoint's version where none is given."""
         script = ROOT / "tests/tools/traffic.py"
-        command = [
-            "ip",
-            "netns",
-            "exec",
-            f"{SANDBOX}-{source}",
-            sys.executable,
-            "-B",
-            script,
-            vip(),
-            "6443",
-            "/version",
-        ]
+        command = [sys.executable, "-B", str(script), *(target or (vip(), "6443", "/version"))]
         self._process = subprocess.Popen(
-            [*map(str, command), "--seconds", str(seconds), "--rate", str(rate)], stdout=subprocess.PIPE, text=True
+            inside(source, *command, "--seconds", str(seconds), "--rate", str(rate)), stdout=subprocess.PIPE, text=True
         )
 
     def requests(self) -> list[dict[str, t.Any]]:
@@ -153,12 +148,12 @@ class Traffic:
         return [json.loads(line) for line in output.splitlines()]
 
 
-def vip() -> str:
-    """The address of the front end."""
+def vip(name: str = "prod-api") -> str:
+    """The address of a front end."""
     from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
 
     client = Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
-    answer = client.slb("DescribeLoadBalancers", {"LoadBalancerName": "prod-api", "PageNumber": 1, "PageSize": 10})
+    answer = client.slb("DescribeLoadBalancers", {"LoadBalancerName": name, "PageNumber": 1, "PageSize": 10})
     return str(answer["LoadBalancers"]["LoadBalancer"][0]["Address"])
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A request loop for tests: GET over TLS, a new connection each, at a steady rate; one JSON line for each request.
+"""A request loop for tests: GET, a new connection each, at a steady rate; one JSON line for each request.
 
 Run it inside a namespace of the test's own: ip netns exec NAMESPACE traffic.py HOST PORT PATH --seconds 10 --rate 20
 It ends by itself. A line holds start (seconds of the machine's monotonic clock), seconds, and either body or error.
@@ -18,11 +18,15 @@ import sys
 import time
 
 
-def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLContext) -> dict[str, object]:
-    """Make one request on a connection of its own."""
+def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLContext | None) -> dict[str, object]:
+    """Make one request on a connection of its own; without a context there is no TLS."""
     start = time.monotonic()
     met: dict[str, object] = {"start": start}
-    connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        if context
+        else http.client.HTTPConnection(host, port, timeout=timeout)
+    )
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -36,6 +40,13 @@ def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLCon
     return met
 
 
+def unverified() -> ssl.SSLContext:
+    """The stand-in apiserver has a certificate that nobody signed."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("host")
@@ -44,9 +55,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=20.0, help="requests per second")
     parser.add_argument("--timeout", type=float, default=5.0)
+    parser.add_argument("--plain", action="store_true", help="without TLS")
     options = parser.parse_args()
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = None if options.plain else unverified()
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
         waiting = []

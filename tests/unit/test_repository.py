@@ -81,7 +81,9 @@ class Imports(ast.NodeVisitor):
         return {name.partition(".")[0] for name, level, dummy in self.found if not level}
 
 
-PLAIN = sorted(path for package in ("_slb", "_endpoint", "_haproxy") for path in UTILS.glob(f"{package}/**/*.py"))
+PLAIN = sorted(
+    path for package in ("_slb", "_endpoint", "_haproxy", "_listens") for path in UTILS.glob(f"{package}/**/*.py")
+)
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=name_of)
@@ -118,13 +120,22 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
     [
         "_slb/document.py",
         "_slb/plan.py",
+        "_slb/protocols.py",
         "_slb/state.py",
         "_slb/view.py",
+        "_slb/export.py",
+        "_slb/limits.py",
+        "_slb/adoption.py",
         "_slb/errors.py",
         "_endpoint/diagnosis.py",
         "_endpoint/report.py",
+        "_haproxy/container.py",
         "_haproxy/parse.py",
         "_haproxy/plan.py",
+        "_haproxy/states.py",
+        "_listens/labels.py",
+        "_listens/listens.py",
+        "_listens/problems.py",
     ],
 )
 def test_what_is_pure_has_no_clock_no_network_and_no_files(path):
@@ -171,6 +182,7 @@ HOSTS = [
     "plugins/modules/endpoint_probe.py",
     "plugins/module_utils/_endpoint/probe.py",
     "plugins/modules/haproxy_release.py",
+    "plugins/modules/haproxy_server.py",
     *(name_of(path) for path in sorted(UTILS.glob("_haproxy/*.py"))),
 ]
 
@@ -206,7 +218,7 @@ def documentation(path: pathlib.Path) -> dict:
 
 
 #: Options that no object has: they say what is to be done, and leaving one out has to mean something.
-DEEDS = {"state", "purge", "purge_entries", "purge_tags", "allow_public", "timeout", "enabled"}
+DEEDS = {"state", "purge", "purge_entries", "purge_tags", "allow_public", "adopt", "timeout", "enabled"}
 
 
 def with_defaults(options: dict, prefix: str = "") -> dict[str, object]:
@@ -239,6 +251,7 @@ def test_the_shared_specs_have_no_default_either():
     [
         ("listeners", "slb_listener", {"load_balancer", "owner", "allow_public"}),
         ("server_groups", "slb_server_group", {"load_balancer", "owner"}),
+        ("failover_groups", "slb_failover_group", {"load_balancer", "owner"}),
         ("load_balancer", "slb_instance", {"owner", "state"}),
         ("access_lists", "slb_acl", {"owner"}),
     ],
@@ -377,3 +390,11 @@ def test_addresses_are_examples(path):
         if number not in ADDRESSES_ALLOWED and not any(address in network for network in EXAMPLES):
             strange.add(number)
     assert not strange, f"{name_of(path)} has {sorted(strange)}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/guide_*.zh-CN.md")), ids=name_of)
+def test_a_guide_has_the_same_tasks_in_both_languages(path):
+    def blocks(page):
+        return re.findall(r"^```.*?^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+    assert blocks(path) == blocks(path.with_name(path.name.replace(".zh-CN", "")))

@@ -74,8 +74,8 @@ def probe(target: Target, timeout: float) -> Probe:
     start = time.monotonic()
     try:
         _follow(target, met, timeout)
-    except (OSError, UnicodeError, http.client.HTTPException) as error:
-        # a name that cannot be one (an empty or too long label) is a UnicodeError
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # text that cannot be a name, a path or a header is a ValueError, and its kind UnicodeError
         met.result = _meaning(met, error)
         met.error = str(error) or type(error).__name__
     met.seconds = round(time.monotonic() - start, 3)

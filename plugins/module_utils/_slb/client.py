@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import gc
 import ipaddress
 import os
 import random
+import re
 import time
 import traceback
 import typing as t
@@ -35,6 +37,8 @@ READ_TIMEOUT = 20_000
 ATTEMPTS_WITHOUT_ANSWER = 4
 BACKOFF_START = 0.5
 BACKOFF_LIMIT = 8.0
+#: A name, an IPv4 address or an IPv6 one in brackets, and a port.
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 
 KEY_VARIABLES = (
@@ -65,37 +69,43 @@ def static_key(settings: Settings, environ: t.Mapping[str, str]) -> tuple[str, s
     Raises DocumentError where a source has only half of a key. None means: ask the credentials library for a profile
     or a RAM role.
     """
-    sources: list[tuple[str, str, str | None, str | None, str | None]] = [
-        (
-            "the option access_key_id",
-            "the option access_key_secret",
-            settings.access_key_id,
-            settings.access_key_secret,
-            settings.security_token,
-        )
-    ]
+    options = ("access_key_id", "access_key_secret", "security_token")
+    sources = [(tuple(f"the option {name}" for name in options), tuple(getattr(settings, name) for name in options))]
     if not settings.profile and not settings.ecs_ram_role:
-        sources += [
-            (key, secret, environ.get(key), environ.get(secret), environ.get(token))
-            for key, secret, token in KEY_VARIABLES
-        ]
-    for key_name, secret_name, key, secret, token in sources:
+        sources += [(names, tuple(environ.get(name) for name in names)) for names in KEY_VARIABLES]
+    for names, (key, secret, token) in sources:
         if key and secret:
+            _refuse_unsendable(names, (key, secret, token))
             return key, secret, token or None
         if key or secret:
-            has, lacks = (key_name, secret_name) if key else (secret_name, key_name)
+            has, lacks = names[:2] if key else names[1::-1]
             raise DocumentError(f"{has} is set, but {lacks} is not; an access key needs both")
     return None
 
 
-def split_endpoint(endpoint: str) -> tuple[str, str]:
-    """(host[:port], protocol) of ``host[:port]`` or ``http(s)://host[:port]``; https where nothing is said."""
+def _refuse_unsendable(names: t.Sequence[str], values: t.Sequence[str | None]) -> None:
+    """A line break that came along with a key would end up in a message of the SDK, and the secret with it."""
+    for name, value in zip(names, values):
+        if value and not (value.isascii() and value.isprintable() and " " not in value):
+            raise DocumentError(f"{name} has a blank, a line break or another character in it that no access key has")
+
+
+def split_endpoint(endpoint: str, option: str = "the endpoint") -> tuple[str, str]:
+    """(host[:port], protocol) of ``host[:port]`` or ``http(s)://host[:port]``; https where nothing is said.
+
+    Raises DocumentError for anything else.
+    """
     scheme, separator, rest = endpoint.partition("://")
     if not separator:
-        return endpoint.rstrip("/"), "https"
+        scheme, rest = "https", endpoint
     if scheme not in ("http", "https"):
-        raise DocumentError(f"the endpoint is '{endpoint}', but only http:// and https:// are possible")
-    return rest.rstrip("/"), scheme
+        raise DocumentError(f"{option} is '{endpoint}', but only http:// and https:// are possible")
+    host = rest.rstrip("/")
+    if not HOST.fullmatch(host):
+        raise DocumentError(
+            f"{option} is '{endpoint}', but it has to be host[:port], with or without http:// or https://"
+        )
+    return host, scheme
 
 
 def bypasses_proxy(host_and_port: str) -> bool:
@@ -117,6 +127,19 @@ def without_proxy() -> t.Iterator[None]:
         os.environ.update(hidden)
 
 
+@contextlib.contextmanager
+def importing() -> t.Iterator[None]:
+    """Import many files without looking for garbage again and again: what they define stays, so there is none to find."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.freeze()
+            gc.enable()
+
+
 class Client:
     """Calls to SLB and ECS with the documented retry policy.
 
@@ -133,6 +156,9 @@ class Client:
         sleep: t.Callable[[float], None] = time.sleep,
         jitter: t.Callable[[], float] = random.random,
     ) -> None:
+        for option in ("slb_endpoint", "ecs_endpoint"):
+            if getattr(settings, option):
+                split_endpoint(getattr(settings, option), option)
         self.region = settings.region
         self.clock = clock
         self.sleep = sleep
@@ -243,10 +269,11 @@ class _Service:
 
     def __init__(self, settings: Settings, endpoint: str | None) -> None:
         try:
-            from alibabacloud_slb20140515 import client as sdk, models
-            from alibabacloud_tea_openapi import utils_models
-            from darabonba.runtime import RuntimeOptions
-            from Tea.exceptions import TeaException
+            with importing():
+                from alibabacloud_slb20140515 import client as sdk, models
+                from alibabacloud_tea_openapi import utils_models
+                from darabonba.runtime import RuntimeOptions
+                from Tea.exceptions import TeaException
         except ImportError as error:
             raise SdkMissing("alibabacloud-slb20140515", traceback.format_exc()) from error
         self._models = models
@@ -309,8 +336,11 @@ class _Service:
         code = getattr(error, "code", None)
         data = getattr(error, "data", None)
         if not code or not isinstance(data, dict):
-            inner = getattr(error, "inner_exception", None) or error
-            return ApiError(f"{self.host} gave no usable answer to {operation}: {inner}", operation=operation)
+            why = str(getattr(error, "inner_exception", None) or error)
+            if "header value" in why:
+                # the words of the library show it
+                why = "a part of the access key has a character in it that cannot be sent"
+            return ApiError(f"{self.host} gave no usable answer to {operation}: {why}", operation=operation)
         return ApiError(
             str(data.get("Message") or error.message),
             operation=operation,

@@ -10,12 +10,14 @@ Pure: no network, no clock, no Ansible.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import ipaddress
 import re
 import typing as t
 
-from .errors import DocumentError
+from . import protocols
+from .errors import DocumentError, quoted
 
 #: The mark of the owner: a tag's key on instances, groups and listeners, a prefix in a backend's description.
 OWNER_TAG = "clusterfront:owner"
@@ -35,21 +37,12 @@ ACL_ENTRIES = 300
 
 # Letters of every script: a range of Chinese characters would cost each task 5 ms to compile, and \w has them.
 NAME = re.compile(r"[^\W\d_][\w./-]{0,79}")
+CHINESE = ("\u4e00", "\u9fff")
+#: A day, in seconds.
+LONGEST_WAIT = 86_400
 OWNER = re.compile(r"[^\W_][\w./-]{0,39}")
 
-RANGES: dict[str, tuple[int, int]] = {
-    "port": (1, 65535),
-    "backend_port": (1, 65535),
-    "weight": (0, 100),
-    "persistence_timeout": (0, 3600),
-    "established_timeout": (10, 900),
-    "connection_drain_timeout": (10, 900),
-    "health_check.connect_port": (1, 65535),
-    "health_check.timeout": (1, 300),
-    "health_check.interval": (1, 50),
-    "health_check.healthy_threshold": (2, 10),
-    "health_check.unhealthy_threshold": (2, 10),
-}
+RANGES: dict[str, tuple[int, int]] = {"port": (1, 65535), "backend_port": (1, 65535), "weight": (0, 100)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +79,55 @@ class LoadBalancer:
     purge_tags: bool | None = None
 
 
+#: The ways to name a server, of which each backend takes one. Only eni_id takes private_ip beside it.
+NAMINGS = ("server_id", "server_name", "server_tags", "private_ip", "eni_id")
+
+
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """A server in a group: an ECS instance by its id, or by a private IP that leads to one."""
+    """A server in a group or in the default pool (without a port there), as a user names it or as the cloud knows it.
 
-    port: int
+    On the cloud it is known by server_id and port; a network interface or a container by its private_ip too.
+    """
+
+    port: int | None = None
     server_id: str | None = None
     private_ip: str | None = None
     weight: int | None = None
     description: str | None = None
+    server_name: str | None = None
+    server_tags: t.Mapping[str, str] | None = None
+    eni_id: str | None = None
+    #: What the cloud says that it is: ecs (as None is), eni or eci.
+    type: str | None = None
+    state: str = "present"
+
+    @property
+    def is_ecs(self) -> bool:
+        return self.type in (None, "ecs")
+
+    @property
+    def identity(self) -> tuple[str | None, str | None, int | None]:
+        """What tells two members apart. An ECS instance has one address that counts, so it is no part of it."""
+        return self.server_id, None if self.is_ecs else self.private_ip, self.port
+
+    @property
+    def naming(self) -> str:
+        """The option and the value that name it."""
+        option = next((name for name in reversed(NAMINGS) if getattr(self, name) is not None), "server_id")
+        return f"{option} {self._words(option)}"
 
     @property
     def label(self) -> str:
         """How a sentence names it."""
-        return f"{self.private_ip or self.server_id}:{self.port}"
+        options = ("private_ip", "server_id", "eni_id", "server_name", "server_tags")
+        option = next((name for name in options if getattr(self, name) is not None), "server_id")
+        return self._words(option) if self.port is None else f"{self._words(option)}:{self.port}"
+
+    def _words(self, option: str) -> str:
+        if option == "server_tags":
+            return ",".join(f"{key}={value}" for key, value in sorted((self.server_tags or {}).items()))
+        return str(getattr(self, option))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,10 +138,34 @@ class ServerGroup:
     backends: tuple[Backend, ...] | None = None
     purge: str = "owned"
     state: str = "present"
+    #: The group has to exist already: only members of it are meant.
+    exists: bool = False
 
     @property
     def symbol(self) -> str:
         return f"server_group:{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class DefaultPool:
+    """The servers of an instance that listeners without a group use. ``backends`` is the whole list under ``purge``."""
+
+    backends: tuple[Backend, ...] | None = None
+    purge: str = "owned"
+
+
+@dataclasses.dataclass(frozen=True)
+class FailoverGroup:
+    """A primary/secondary group: the standby serves while the primary is not healthy. Nothing of it ever changes."""
+
+    name: str
+    primary: Backend | None = None
+    standby: Backend | None = None
+    state: str = "present"
+
+    @property
+    def symbol(self) -> str:
+        return f"failover_group:{self.name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,15 +222,18 @@ class HealthCheck:
     domain: str | None = None
     uri: str | None = None
     http_codes: tuple[str, ...] | None = None
+    request: str | None = None
+    expected: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Listener:
-    """A listener. Times in seconds; bandwidth in Mbit/s, -1 for no limit."""
+    """A listener. Times in seconds; bandwidth in Mbit/s, -1 for no limit. What its protocol does not have is None."""
 
     port: int
     protocol: str
     server_group: str | None = None
+    failover_group: str | None = None
     backend_port: int | None = None
     scheduler: str | None = None
     bandwidth: int | None = None
@@ -191,6 +246,9 @@ class Listener:
     health_check: HealthCheck = HealthCheck()
     access_list: Access = Access()
     enabled: bool | None = True
+    tags: t.Mapping[str, str] | None = None
+    #: What to do about tags that are not listed; no part of what the cloud has.
+    purge_tags: bool | None = None
     state: str = "present"
 
     @property
@@ -205,10 +263,16 @@ class FrontEnd:
     owner: str
     load_balancer: LoadBalancer
     server_groups: tuple[ServerGroup, ...] = ()
+    failover_groups: tuple[FailoverGroup, ...] = ()
+    default_pool: DefaultPool | None = None
     listeners: tuple[Listener, ...] = ()
     access_lists: tuple[AccessList, ...] = ()
     state: str = "present"
     allow_public: bool = False
+    #: What is listed and nobody's becomes the owner's.
+    adopt: bool = False
+    #: Numbers of the account's quotas where they are not those of the cloud's documents.
+    quotas: t.Mapping[str, int] | None = None
     #: The load balancer has to exist already: a module that manages only a part of it.
     load_balancer_exists: bool = False
     #: Only access lists are meant: they belong to the region, and no load balancer is looked at.
@@ -219,10 +283,24 @@ class FrontEnd:
     @property
     def only_removes(self) -> bool:
         """Whether nothing is wanted to be there, so that a load balancer which is gone is no reason to fail."""
-        parts: list[ServerGroup | Listener] = [*self.server_groups, *self.listeners]
+        parts: list[t.Any] = [*self.failover_groups, *self.listeners]
+        for group in self.server_groups:
+            # of a group that has to exist, only the members are meant
+            parts.extend((group.backends or ()) if group.exists else [group])
+        if self.default_pool is not None:
+            parts.extend(self.default_pool.backends or ())
         return self.state == "absent" or (
             self.load_balancer_exists and bool(parts) and all(part.state == "absent" for part in parts)
         )
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """Every backend that it names in what is to be there."""
+        groups = [group for group in self.server_groups if group.state == "present"]
+        found = [backend for group in groups for backend in group.backends or ()]
+        pairs = [group for group in self.failover_groups if group.state == "present"]
+        found += [side for group in pairs for side in (group.primary, group.standby) if side is not None]
+        return (*found, *((self.default_pool.backends or ()) if self.default_pool else ()))
 
 
 def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
@@ -234,16 +312,23 @@ def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
         owner=options["name"],
         load_balancer=load_balancer(options.get("load_balancer") or {}),
         server_groups=tuple(server_group(group) for group in options.get("server_groups") or ()),
+        failover_groups=tuple(failover_group(group) for group in options.get("failover_groups") or ()),
+        default_pool=default_pool(options["default_pool"]) if options.get("default_pool") is not None else None,
         listeners=tuple(listener(entry) for entry in options.get("listeners") or ()),
         access_lists=tuple(access_list(entry) for entry in options.get("access_lists") or ()),
         state=options.get("state") or "present",
         allow_public=bool(options.get("allow_public")),
+        adopt=bool(options.get("adopt")),
         keeps_access_lists=bool(options.get("keeps_access_lists")),
+        quotas={name: value for name, value in (options.get("quotas") or {}).items() if value is not None} or None,
+        without_load_balancer=bool(options.get("without_load_balancer")),
     )
-    if document.load_balancer.id is None and document.load_balancer.name is None:
+    nameless = document.load_balancer.id is None and document.load_balancer.name is None
+    if nameless and not document.without_load_balancer:
         document = dataclasses.replace(
             document, load_balancer=dataclasses.replace(document.load_balancer, name=document.owner)
         )
+    check_owner(document.owner, options)
     check(document)
     return document
 
@@ -253,34 +338,52 @@ def partial(options: t.Mapping[str, t.Any]) -> FrontEnd:
     return dataclasses.replace(front_end(options), load_balancer_exists=True)
 
 
+def question(load_balancer: t.Mapping[str, str]) -> FrontEnd:
+    """What a load balancer that has to exist is asked by its id or its name: as nobody, to whom two of one name are alike."""
+    return FrontEnd(owner="", load_balancer=_given(LoadBalancer, load_balancer), load_balancer_exists=True)
+
+
 def load_balancer(options: t.Mapping[str, t.Any]) -> LoadBalancer:
-    """An instance from its options. A tag's value is text on the cloud, whatever YAML makes of it."""
+    """An instance from its options."""
     instance = _given(
         LoadBalancer, {key: value for key, value in options.items() if key not in ("modification_protection", "tags")}
     )
-    tags = options.get("tags")
     return dataclasses.replace(
         instance,
         modification_protection=_given(ModificationProtection, options.get("modification_protection") or {}),
-        tags=None if tags is None else {str(key): "" if value is None else str(value) for key, value in tags.items()},
+        tags=text_tags(options.get("tags")),
     )
+
+
+def text_tags(tags: t.Mapping[t.Any, t.Any] | None) -> dict[str, str] | None:
+    """Tags from options: they are text on the cloud, whatever YAML makes of them."""
+    return None if tags is None else {str(key): "" if value is None else str(value) for key, value in tags.items()}
+
+
+def filters(options: t.Mapping[str, t.Any]) -> LoadBalancer:
+    """What instances have to be like that are looked for."""
+    wanted = load_balancer(options)
+    _check_load_balancer(wanted)
+    return wanted
 
 
 def lists_only(options: t.Mapping[str, t.Any]) -> FrontEnd:
     """The document of a module that manages access lists, which need no load balancer."""
-    return dataclasses.replace(front_end(options), without_load_balancer=True)
+    return front_end({**options, "without_load_balancer": True})
 
 
 def access_list(options: t.Mapping[str, t.Any]) -> AccessList:
     """An access list from its options, its networks in one spelling."""
-    desired = _given(AccessList, {key: value for key, value in options.items() if key != "entries"})
+    desired = _given(AccessList, {key: value for key, value in options.items() if key not in ("entries", "tags")})
     where = f"access_lists[{desired.label}]"
     entries, callers = options.get("entries"), desired.caller_cidrs
     if entries is not None:
-        entries = tuple(AclEntry(network(f"{where}.entries", entry["cidr"]), entry.get("comment")) for entry in entries)
+        entries = tuple(
+            AclEntry(network(f"{where}.entries[].cidr", entry["cidr"]), entry.get("comment")) for entry in entries
+        )
     if callers is not None:
         callers = tuple(network(f"{where}.caller_cidrs", caller) for caller in callers)
-    return dataclasses.replace(desired, entries=entries, caller_cidrs=callers)
+    return dataclasses.replace(desired, entries=entries, caller_cidrs=callers, tags=text_tags(options.get("tags")))
 
 
 def network(option: str, value: str) -> str:
@@ -300,26 +403,50 @@ def network(option: str, value: str) -> str:
 
 def server_group(options: t.Mapping[str, t.Any]) -> ServerGroup:
     """A group from its options."""
-    backends = options.get("backends")
     group = _given(ServerGroup, {key: value for key, value in options.items() if key != "backends"})
-    if backends is None:
-        return group
-    return dataclasses.replace(group, backends=tuple(_given(Backend, entry) for entry in backends))
+    return dataclasses.replace(group, backends=_backends(options))
+
+
+def default_pool(options: t.Mapping[str, t.Any]) -> DefaultPool:
+    """The default pool from its options."""
+    return dataclasses.replace(_given(DefaultPool, {"purge": options.get("purge")}), backends=_backends(options))
+
+
+def failover_group(options: t.Mapping[str, t.Any]) -> FailoverGroup:
+    """A primary/secondary group from its options."""
+    sides = {name: backend(options[name]) for name in ("primary", "standby") if options.get(name) is not None}
+    return _given(FailoverGroup, {**options, **dict.fromkeys(("primary", "standby")), **sides})
+
+
+def _backends(options: t.Mapping[str, t.Any]) -> tuple[Backend, ...] | None:
+    given = options.get("backends")
+    return None if given is None else tuple(backend(entry) for entry in given)
+
+
+def backend(options: t.Mapping[str, t.Any]) -> Backend:
+    """A backend from its options. What the cloud alone says of one is none of them."""
+    known = {key: value for key, value in options.items() if key not in ("type", "server_tags")}
+    return dataclasses.replace(_given(Backend, known), server_tags=text_tags(options.get("server_tags")))
 
 
 def listener(options: t.Mapping[str, t.Any]) -> Listener:
     """A listener from its options."""
     health_check = dict(options.get("health_check") or {})
     if health_check.get("http_codes") is not None:
-        health_check["http_codes"] = tuple(sorted(health_check["http_codes"]))
+        health_check["http_codes"] = tuple(sorted(set(health_check["http_codes"])))
+    if health_check.get("domain") is not None:
+        health_check["domain"] = protocols.domain(health_check["domain"])
     access = dict(options.get("access_list") or {})
     if access.get("lists") is not None:
         access["lists"] = tuple(sorted(set(access["lists"])))
     entry = _given(
-        Listener, {key: value for key, value in options.items() if key not in ("health_check", "access_list")}
+        Listener, {key: value for key, value in options.items() if key not in ("health_check", "access_list", "tags")}
     )
     return dataclasses.replace(
-        entry, health_check=_given(HealthCheck, health_check), access_list=_given(Access, access)
+        entry,
+        health_check=_given(HealthCheck, health_check),
+        access_list=_given(Access, access),
+        tags=text_tags(options.get("tags")),
     )
 
 
@@ -364,6 +491,11 @@ def marked(owner: str, text: str | None) -> str:
     return f"{OWNER_PREFIX}{owner} {text}" if text else f"{OWNER_PREFIX}{owner}"
 
 
+def description_room(owner: str) -> int:
+    """How many characters of a user's own text fit beside the owner's mark."""
+    return DESCRIPTION_LIMIT - len(marked(owner, "x")) + 1
+
+
 def unmarked(description: str | None) -> tuple[str | None, str]:
     """The owner (None: somebody else's) and the user's own text of a backend's description."""
     if not description or not description.startswith(OWNER_PREFIX):
@@ -374,35 +506,46 @@ def unmarked(description: str | None) -> tuple[str | None, str]:
 
 def check(document: FrontEnd) -> None:
     """Refuse what can never work, before anything is asked of the cloud."""
-    if not OWNER.fullmatch(document.owner):
-        raise DocumentError(
-            f"name is '{document.owner}', but it has to be 1 to 40 letters, digits, '-', '.', '_' or '/',"
-            " for it marks what this front end owns"
-        )
     _check_load_balancer(document.load_balancer)
     _unique("server_groups", [group.name for group in document.server_groups], "name")
     _unique("listeners", [entry.symbol.partition(":")[2] for entry in document.listeners], "protocol and port")
+    _unique("failover_groups", [group.name for group in document.failover_groups], "name")
     for group in document.server_groups:
         _check_server_group(group, document.owner)
+    for pair in document.failover_groups:
+        _check_failover_group(pair)
+    if document.default_pool is not None:
+        _check_backends("default_pool.backends", document.default_pool.backends or (), document.owner, ports=False)
     for entry in document.listeners:
         _check_listener(entry)
     _unique("access_lists", [desired.label for desired in document.access_lists], "name")
     for desired in document.access_lists:
         _check_access_list(desired)
+    for name, value in (document.quotas or {}).items():
+        if value < 1:
+            raise DocumentError(f"quotas.{name} is {value}; it is a number of 1 or more")
+
+
+def check_owner(owner: str, options: t.Mapping[str, t.Any]) -> None:
+    """The owner's mark comes of the name, or of the option that ``marked_by`` names (None: nothing is going to be marked)."""
+    option = options.get("marked_by", "name")
+    if option is not None and not OWNER.fullmatch(owner):
+        instead = " where owner is not given" if options.get("marked_by", "owner") != "owner" else ""
+        raise DocumentError(
+            f"{option} is '{owner}', but it has to be 1 to 40 letters, digits, '-', '.', '_' or '/',"
+            f" for it marks what this front end owns{instead}"
+        )
 
 
 def _unique(option: str, values: t.Sequence[str], what: str) -> None:
-    double = sorted({value for value in values if values.count(value) > 1})
+    double = sorted(value for value, count in collections.Counter(values).items() if count > 1)
     if double:
         raise DocumentError(f"{option} has {double[0]} more than once; every {what} may be there once")
 
 
 def _check_load_balancer(desired: LoadBalancer) -> None:
-    if desired.name is not None and not NAME.fullmatch(desired.name):
-        raise DocumentError(
-            f"load_balancer.name is '{desired.name}', but it has to begin with a letter or a Chinese character and have"
-            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
-        )
+    _check_not_empty("load_balancer", desired)
+    _check_name("load_balancer.name", desired.name)
     for option in ("vpc_id", "vswitch_id"):
         value = getattr(desired, option)
         if desired.address_type == "internet" and value:
@@ -422,7 +565,24 @@ def _check_load_balancer(desired: LoadBalancer) -> None:
         raise DocumentError(f"load_balancer.bandwidth is {desired.bandwidth}; 1 to 5120 Mbit/s are possible")
     _check_contradictions(desired)
     _check_protection(desired.modification_protection)
-    _check_tags(desired.tags or {})
+    _check_tags("load_balancer.tags", desired.tags or {})
+
+
+def _check_name(option: str, value: str | None) -> None:
+    if value is not None and not (
+        NAME.fullmatch(value) and all(letter.isascii() or CHINESE[0] <= letter <= CHINESE[1] for letter in value)
+    ):
+        raise DocumentError(
+            f"{option} is '{value}', but it has to begin with a letter or a Chinese character and have"
+            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
+        )
+
+
+def _check_not_empty(where: str, desired: LoadBalancer | AccessList) -> None:
+    """Text that would name nothing, as a variable without a value leaves it behind."""
+    empty = [name for name, value in vars(desired).items() if value == ""]
+    if empty:
+        raise DocumentError(f"{where}.{empty[0]} is an empty text; give it a value, or leave the option out")
 
 
 #: (option, value; None is any) and what does not go with it, and why. The first column is the more general choice.
@@ -458,16 +618,12 @@ def _check_protection(desired: ModificationProtection) -> None:
         raise DocumentError(
             f"{where}.reason is '{desired.reason}' while {where}.enabled is false; leave the reason out"
         )
-    if not NAME.fullmatch(desired.reason):
-        raise DocumentError(
-            f"{where}.reason is '{desired.reason}', but it has to begin with a letter or a Chinese character and have"
-            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
-        )
+    _check_name(f"{where}.reason", desired.reason)
 
 
-def _check_tags(tags: t.Mapping[str, str]) -> None:
+def _check_tags(option: str, tags: t.Mapping[str, str]) -> None:
     for key, value in tags.items():
-        where = f"load_balancer.tags[{key}]"
+        where = f"{option}[{key}]"
         if not 1 <= len(key) <= 64:
             raise DocumentError(f"{where} has a key of {len(key)} characters; 1 to 64 are possible")
         if len(value) > 128:
@@ -485,59 +641,143 @@ def _check_address(option: str, value: str) -> None:
 
 def _check_server_group(group: ServerGroup, owner: str) -> None:
     where = f"server_groups[{group.name}]"
-    if not 1 <= len(group.name) <= 80:
-        raise DocumentError(f"{where}.name has {len(group.name)} characters; 1 to 80 are possible")
-    for backend in group.backends or ():
-        at = f"{where}.backends[{backend.label}]"
-        if (backend.server_id is None) == (backend.private_ip is None):
-            raise DocumentError(f"{at} needs either server_id or private_ip, one of the two")
-        if backend.private_ip is not None:
-            _check_address(f"{at}.private_ip", backend.private_ip)
-        _in_range(f"{at}.port", "port", backend.port)
-        _in_range(f"{at}.weight", "weight", backend.weight)
-        room = DESCRIPTION_LIMIT - len(marked(owner, "x")) + 1
+    # a group that has to be there is named by an option of slb_backend
+    _check_group_name("server_group" if group.exists else f"{where}.name", group.name)
+    _check_backends(f"{where}.backends", group.backends or (), owner, ports=True)
+
+
+def _check_group_name(option: str, name: str) -> None:
+    if not 1 <= len(name) <= 80:
+        raise DocumentError(f"{option} has {len(name)} characters; 1 to 80 are possible")
+    _check_printable(option, name)
+
+
+def _check_backends(where: str, backends: t.Sequence[Backend], owner: str, *, ports: bool) -> None:
+    room = description_room(owner)
+    for backend in backends:
+        at = f"{where}[{backend.label}]"
+        _check_backend(at, backend, ports=ports)
         if backend.description is not None and len(backend.description) > room:
             raise DocumentError(
                 f"{at}.description has {len(backend.description)} characters; beside the owner's mark {room} are possible"
             )
-    _unique(f"{where}.backends", [backend.label for backend in group.backends or ()], "server and port")
+    _unique(where, [backend.label for backend in backends], "server and port" if ports else "server")
+
+
+def _check_backend(at: str, backend: Backend, *, ports: bool) -> None:
+    given = [name for name in NAMINGS if getattr(backend, name) is not None]
+    if len(given) != 1 and given != ["private_ip", "eni_id"]:
+        raise DocumentError(
+            f"{at} names its server by {' and '.join(given) or 'nothing'}; exactly one of {', '.join(NAMINGS)} is needed, and"
+            " private_ip may stand beside eni_id"
+        )
+    if (backend.server_id or "").startswith("eni-"):
+        raise DocumentError(f"{at}.server_id is '{backend.server_id}', which is a network interface; give it as eni_id")
+    if backend.server_tags == {}:
+        raise DocumentError(f"{at}.server_tags has no tag, which would mean every server; give one at least")
+    if backend.private_ip is not None:
+        _check_address(f"{at}.private_ip", backend.private_ip)
+    if ports and backend.port is None:
+        raise DocumentError(f"{at}.port is missing; with a server_group every server needs the port that it serves")
+    if not ports and backend.port is not None:
+        raise DocumentError(
+            f"{at}.port is {backend.port}, but a server of the default pool is called on the backend_port of each listener; leave"
+            " the port out, or give a server_group"
+        )
+    _in_range(f"{at}.port", "port", backend.port)
+    _in_range(f"{at}.weight", "weight", backend.weight)
+
+
+def _check_failover_group(group: FailoverGroup) -> None:
+    where = f"failover_groups[{group.name}]"
+    _check_group_name(f"{where}.name", group.name)
+    for name in ("primary", "standby"):
+        side: Backend | None = getattr(group, name)
+        if side is None:
+            continue
+        _check_backend(f"{where}.{name}", side, ports=True)
+        if side.server_tags is not None:
+            raise DocumentError(
+                f"{where}.{name} has server_tags, which may fit several servers; name the one that is meant"
+            )
+        if side.description is not None and len(side.description) > DESCRIPTION_LIMIT:
+            raise DocumentError(
+                f"{where}.{name}.description has {len(side.description)} characters; {DESCRIPTION_LIMIT} are possible"
+            )
 
 
 def _check_access_list(desired: AccessList) -> None:
     where = f"access_lists[{desired.label}]"
     if desired.id is None and desired.name is None:
         raise DocumentError("access_lists has an entry with neither name nor id; one of the two is needed")
-    if desired.name is not None and not NAME.fullmatch(desired.name):
-        raise DocumentError(
-            f"{where}.name is '{desired.name}', but it has to begin with a letter or a Chinese character and have"
-            " 1 to 80 letters, digits, '-', '/', '.' or '_'"
-        )
+    _check_not_empty(where, desired)
+    _check_name(f"{where}.name", desired.name)
     entries = desired.entries or ()
     _unique(f"{where}.entries", [entry.cidr for entry in entries], "network")
     if len(entries) > ACL_ENTRIES:
         raise DocumentError(
             f"{where}.entries has {len(entries)} networks; at most {ACL_ENTRIES} are possible in a list"
         )
+    _check_tags(f"{where}.tags", desired.tags or {})
 
 
 def _check_listener(entry: Listener) -> None:
     where = f"listeners[{entry.protocol}/{entry.port}]"
-    for name in ("port", "backend_port", "persistence_timeout", "established_timeout", "connection_drain_timeout"):
+    if entry.protocol not in protocols.PROTOCOLS:
+        raise DocumentError(f"{where}.protocol is '{entry.protocol}'; {quoted(protocols.PROTOCOLS)} are possible")
+    for name in ("port", "backend_port"):
         _in_range(f"{where}.{name}", name, getattr(entry, name))
-    if entry.bandwidth is not None and entry.bandwidth != -1 and not 1 <= entry.bandwidth <= 5120:
-        raise DocumentError(f"{where}.bandwidth is {entry.bandwidth}; -1 (no limit) or 1 to 5120 Mbit/s are possible")
-    if entry.connection_drain and entry.connection_drain_timeout is None:
-        raise DocumentError(
-            f"{where}.connection_drain is true, which needs connection_drain_timeout (10 to 900 seconds)"
-        )
-    for name in ("connect_port", "timeout", "interval", "healthy_threshold", "unhealthy_threshold"):
-        key = f"health_check.{name}"
-        _in_range(f"{where}.{key}", key, getattr(entry.health_check, name))
-    uri = entry.health_check.uri
-    if uri is not None and not (uri.startswith("/") and len(uri) <= 80):
-        raise DocumentError(
-            f"{where}.health_check.uri is '{uri}'; it has to begin with '/' and have at most 80 characters"
-        )
+    _check_fields(where, entry.protocol, entry)
+    _check_fields(f"{where}.health_check", entry.protocol, entry.health_check)
+    _check_tags(f"{where}.tags", entry.tags or {})
+    if entry.failover_group is not None:
+        other = next((name for name in ("server_group", "backend_port") if getattr(entry, name) is not None), None)
+        if other is not None:
+            raise DocumentError(
+                f"{where} has failover_group '{entry.failover_group}' and {other} '{getattr(entry, other)}'; a listener has one"
+                " of the two"
+            )
+
+
+def _check_fields(where: str, protocol: str, holder: Listener | HealthCheck) -> None:
+    """Every given option has to be one of the protocol, and to have a value that it takes."""
+    of_check = isinstance(holder, HealthCheck)
+    known = {field.option: field for field in protocols.fields(protocol)[of_check]}
+    for option in (field.name for field in dataclasses.fields(holder)):
+        value = getattr(holder, option)
+        others = protocols.having(option, health_check=of_check)
+        if value is None or not others:
+            continue
+        if option not in known:
+            raise DocumentError(
+                f"{where}.{option} is {_shown(value)}, but only a listener of {quoted(others)} has that option; leave it out"
+            )
+        right = known[option].rule(value)
+        if right is not None:
+            raise DocumentError(f"{where}.{option} is {_shown(value)}; {right}")
+
+
+def _shown(value: t.Any) -> str:
+    """A value as a user writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else quoted(value) if isinstance(value, tuple) else str(value)
+
+
+def _check_printable(option: str, text: str) -> None:
+    if not text.isprintable():
+        raise DocumentError(f"{option} is '{text}', which has a control character in it; leave that out")
+
+
+def check_seconds(option: str, seconds: float) -> None:
+    """Refuse what never ends, is over before it begins, or is no number at all."""
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise DocumentError(f"{option} is {seconds:g}; 0 to {LONGEST_WAIT} seconds are possible")
+
+
+def check_port(port: int | None) -> None:
+    """Refuse what is no port, for modules that look for one."""
+    _in_range("port", "port", port)
 
 
 def _in_range(where: str, name: str, value: int | None) -> None:

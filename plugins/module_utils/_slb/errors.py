@@ -67,7 +67,7 @@ class NotSettled(SlbError):
 
 
 class Overtaken(SlbError):
-    """Another run made the same object at the same time, and its object is the older one."""
+    """Another run made the same object at the same time, and its object is the older one, or took ours away."""
 
 
 class ApiError(SlbError):
@@ -88,7 +88,7 @@ class ApiError(SlbError):
         self.code = code
         self.status = status
         self.request_id = request_id
-        self.verdict = verdict(code, status, message)
+        self.verdict = verdict(code, status, message, operation)
 
     def to_result(self) -> dict[str, t.Any]:
         """The shape in which a module returns it as ``error``."""
@@ -130,6 +130,9 @@ CODES: dict[str, Verdict] = {
     "InvalidBackendServers.ServerIpConflict": Verdict.STALE,
 }
 
+#: Codes that mean something else where servers are removed: one that was released is about to leave by itself.
+REMOVAL_CODES: dict[str, Verdict] = {"ObtainIpFail": Verdict.RETRY}
+
 #: InvalidParameter means a hundred things; these of its messages mean that the object is not there.
 ABSENT_MESSAGES = (
     "The specified resource does not exist",
@@ -138,10 +141,12 @@ ABSENT_MESSAGES = (
 )
 
 
-def verdict(code: str | None, status: int | None, message: str) -> Verdict:
+def verdict(code: str | None, status: int | None, message: str, operation: str = "") -> Verdict:
     """Decide what to do about an error from its code, its HTTP status and, for the catch-all code, its message."""
     if code is None:
         return Verdict.UNKNOWN
+    if operation.startswith("Remove") and code in REMOVAL_CODES:
+        return REMOVAL_CODES[code]
     if code in CODES:
         return CODES[code]
     if code.startswith("Throttling"):

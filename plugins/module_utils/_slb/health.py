@@ -9,16 +9,44 @@ from __future__ import annotations
 import typing as t
 
 from .client import Client
-from .errors import DocumentError, TimedOut, quoted
+from .document import check_seconds
+from .errors import ApiError, DocumentError, LookupFailed, TimedOut, Verdict, quoted
 
 NORMAL = "normal"
 ALL, ANY = "all", "any"
 PAUSE = 1.0
 
 
-def fetch(client: Client, load_balancer_id: str, port: int | None = None) -> list[dict[str, t.Any]]:
-    """One entry for each backend of each listener, in the order of ports and addresses."""
-    answer = client.slb("DescribeHealthStatus", {"LoadBalancerId": load_balancer_id, "ListenerPort": port})
+class Meant(t.NamedTuple):
+    """The listeners of an instance whose backends are meant: of a port, of a protocol, or all."""
+
+    load_balancer_id: str
+    port: int | None = None
+    protocol: str | None = None
+
+    def has(self, entry: t.Mapping[str, t.Any]) -> bool:
+        """Whether an entry is of a listener that is meant; an answer without a protocol may be of any."""
+        return self.port in (None, entry["port"]) and (
+            entry["protocol"] is None or self.protocol in (None, entry["protocol"])
+        )
+
+
+def fetch(client: Client, meant: Meant) -> list[dict[str, t.Any]]:
+    """One entry for each backend of each listener that is meant, in the order of ports and addresses.
+
+    Raises LookupFailed for a port and a protocol without a listener.
+    """
+    # two listeners may have one port, and the API refuses to tell of both where it is asked for the port alone
+    exact = {"ListenerPort": meant.port, "ListenerProtocol": meant.protocol} if meant.port and meant.protocol else {}
+    try:
+        answer = client.slb("DescribeHealthStatus", {"LoadBalancerId": meant.load_balancer_id, **exact})
+    except ApiError as error:
+        if not exact or error.verdict is not Verdict.ABSENT:
+            raise
+        raise LookupFailed(
+            f"port is {meant.port} and protocol '{meant.protocol}', where {meant.load_balancer_id} has no listener that checks its"
+            " backends"
+        ) from error
     found = [
         {
             "protocol": str(entry.get("Protocol") or "").lower() or None,
@@ -30,7 +58,10 @@ def fetch(client: Client, load_balancer_id: str, port: int | None = None) -> lis
         }
         for entry in answer["BackendServers"]["BackendServer"]
     ]
-    return sorted(found, key=lambda entry: (entry["port"], entry["server_id"], entry["backend_port"]))
+    return sorted(
+        filter(meant.has, found),
+        key=lambda entry: (entry["port"], entry["protocol"] or "", entry["server_id"], entry["backend_port"]),
+    )
 
 
 def wanted_number(wait_for: str) -> int | None:
@@ -61,18 +92,17 @@ def lacking(backends: t.Sequence[dict[str, t.Any]], wanted: int | None) -> list[
     return found
 
 
-def wait(
-    client: Client, load_balancer_id: str, port: int | None, wait_for: str, timeout: float
-) -> list[dict[str, t.Any]]:
+def wait(client: Client, meant: Meant, wait_for: str, timeout: float) -> list[dict[str, t.Any]]:
     """Read the health until enough backends are well.
 
     Raises TimedOut after timeout seconds; its sentence names who is not well, and for how long that was seen.
     """
     wanted = wanted_number(wait_for)
+    check_seconds("wait_timeout", timeout)
     begin = client.clock()
     since: dict[tuple[t.Any, ...], float] = {}
     while True:
-        backends = fetch(client, load_balancer_id, port)
+        backends = fetch(client, meant)
         now = client.clock()
         sick = {_name(entry): entry for entry in backends if entry["status"] != NORMAL}
         since = {name: since.get(name, now) for name in sick}

@@ -19,6 +19,7 @@ INSTANCE = (
     "slb:CreateLoadBalancer",
     "slb:DeleteLoadBalancer",
     "slb:DescribeLoadBalancerAttribute",
+    "slb:DescribeZones",
     "slb:ModifyLoadBalancerInstanceChargeType",
     "slb:ModifyLoadBalancerInstanceSpec",
     "slb:ModifyLoadBalancerInternetSpec",
@@ -30,20 +31,34 @@ INSTANCE = (
     "slb:TagResources",
     "slb:UntagResources",
 )
-SERVER_GROUP = (
-    "ecs:DescribeInstances",
+SERVERS = ("ecs:DescribeInstances", "ecs:DescribeNetworkInterfaces")
+MEMBERS = (
+    *SERVERS,
     "slb:AddVServerGroupBackendServers",
-    "slb:CreateVServerGroup",
-    "slb:DeleteVServerGroup",
     "slb:RemoveVServerGroupBackendServers",
     "slb:SetVServerGroupAttribute",
 )
+SERVER_GROUP = (*MEMBERS, "slb:CreateVServerGroup", "slb:DeleteVServerGroup")
+DEFAULT_POOL = (
+    *SERVERS,
+    "slb:AddBackendServers",
+    "slb:DescribeLoadBalancerAttribute",
+    "slb:RemoveBackendServers",
+    "slb:SetBackendServers",
+)
+READ_PAIRS = ("slb:DescribeMasterSlaveServerGroupAttribute", "slb:DescribeMasterSlaveServerGroups")
+FAILOVER_GROUP = (*SERVERS, *READ_PAIRS, "slb:CreateMasterSlaveServerGroup", "slb:DeleteMasterSlaveServerGroup")
 LISTENER = (
     "slb:CreateLoadBalancerTCPListener",
+    "slb:CreateLoadBalancerUDPListener",
     "slb:DeleteLoadBalancerListener",
+    "slb:DescribeLoadBalancerTCPListenerAttribute",
     "slb:SetLoadBalancerTCPListenerAttribute",
+    "slb:SetLoadBalancerUDPListenerAttribute",
     "slb:StartLoadBalancerListener",
     "slb:StopLoadBalancerListener",
+    "slb:TagResources",
+    "slb:UntagResources",
 )
 
 READ_LISTS = ("slb:DescribeAccessControlListAttribute", "slb:DescribeAccessControlLists")
@@ -60,19 +75,27 @@ ACCESS_LIST = (
 MODULES: dict[str, tuple[str, ...]] = {
     "slb_acl": (*ACCESS_LIST, "slb:DescribeRegions", "slb:TagResources"),
     "slb_acl_info": (*READ_LISTS, "slb:DescribeRegions"),
-    "slb_frontend": (*FIND, *GROUPS, *INSTANCE, *SERVER_GROUP, *LISTENER, *ACCESS_LIST),
+    "slb_backend": (*FIND, *GROUPS, *MEMBERS, *DEFAULT_POOL),
+    "slb_failover_group": (*FIND, *FAILOVER_GROUP),
+    "slb_failover_group_info": (*FIND, *READ_PAIRS),
+    "slb_frontend": (*FIND, *GROUPS, *INSTANCE, *SERVER_GROUP, *DEFAULT_POOL, *FAILOVER_GROUP, *LISTENER, *ACCESS_LIST),
+    "slb_frontend_info": (*FIND, *GROUPS, *READ_LISTS, *READ_PAIRS, *SERVERS, "slb:DescribeLoadBalancerAttribute"),
     "slb_health_info": (*FIND, "slb:DescribeHealthStatus"),
     "slb_instance": (
         *FIND,
         *GROUPS,
         *INSTANCE,
         *READ_LISTS,
+        *READ_PAIRS,
         "slb:DeleteLoadBalancerListener",
+        "slb:DeleteMasterSlaveServerGroup",
         "slb:DeleteVServerGroup",
+        "slb:RemoveBackendServers",
+        "slb:RemoveVServerGroupBackendServers",
     ),
     "slb_instance_info": FIND,
-    "slb_listener": (*FIND, *GROUPS, *LISTENER, *READ_LISTS),
-    "slb_listener_info": (*FIND, *GROUPS, *READ_LISTS),
+    "slb_listener": (*FIND, *GROUPS, *READ_PAIRS, *LISTENER, *READ_LISTS),
+    "slb_listener_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS),
     "slb_server_group": (*FIND, *GROUPS, *SERVER_GROUP),
     "slb_server_group_info": (*FIND, *GROUPS),
 }

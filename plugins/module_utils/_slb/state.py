@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import AccessList, Listener, LoadBalancer, ServerGroup
+from .document import AccessList, Backend, FailoverGroup, Listener, LoadBalancer, ServerGroup
 
 C = t.TypeVar("C")
 LOAD_BALANCER = "load_balancer"
@@ -38,6 +38,15 @@ class Token:
 
 
 @dataclasses.dataclass(frozen=True)
+class Told:
+    """What a read tells just before the call, for the call to send it back; None where it tells nothing."""
+
+    operation: str
+    parameters: t.Mapping[str, t.Any]
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Observed(t.Generic[C]):
     """An object of the cloud, or one that a plan is going to make (id None)."""
 
@@ -52,14 +61,40 @@ class Observed(t.Generic[C]):
     carried: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
+def names_by_id(*kinds: t.Iterable[Observed[t.Any]]) -> dict[str, str]:
+    """From an id to what listeners call it: its name, or the id where several of its kind have that name.
+
+    Ids of several kinds never are the same.
+    """
+    found: dict[str, str] = {}
+    for kind in map(list, kinds):
+        known = [has.config.name for has in kind]
+        found.update(
+            {has.id: has.config.name if known.count(has.config.name) == 1 else has.id for has in kind if has.id}
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """An ECS instance that a backend may be."""
+    """An ECS instance or a network interface that a backend may be. The first address is its primary one."""
 
     id: str
     private_ips: tuple[str, ...]
     vpc_id: str | None
     status: str
+    type: str = "ecs"
+    name: str = ""
+    tags: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stock:
+    """What is asked where a load balancer is to be made: how many the region has, and its zones with those that can stand by."""
+
+    load_balancers: int
+    #: None where the document names no zone.
+    zones: t.Mapping[str, t.Sequence[str]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +105,28 @@ class CloudState:
     #: Younger instances of the same name and owner that nothing uses: two runs at once made them.
     twins: tuple[Observed[LoadBalancer], ...] = ()
     server_groups: tuple[Observed[ServerGroup], ...] = ()
+    failover_groups: tuple[Observed[FailoverGroup], ...] = ()
     listeners: tuple[Observed[Listener], ...] = ()
     access_lists: tuple[Observed[AccessList], ...] = ()
     servers: tuple[Server, ...] = ()
-    #: Servers in the default pool, which no document manages yet.
-    default_pool: tuple[str, ...] = ()
+    #: The servers of the default pool; None where nobody asked for them.
+    default_pool: tuple[Backend, ...] | None = None
+    stock: Stock | None = None
+
+    @property
+    def members(self) -> tuple[Backend, ...]:
+        """Every place that a server is known to have."""
+        found = [member for group in self.server_groups for member in group.config.backends or ()]
+        pairs = [side for group in self.failover_groups for side in (group.config.primary, group.config.standby)]
+        return (*found, *(side for side in pairs if side is not None), *(self.default_pool or ()))
 
     def group(self, name: str) -> Observed[ServerGroup] | None:
         """The oldest group of a name."""
         return next((group for group in self.server_groups if group.config.name == name), None)
+
+    def failover_group(self, name: str) -> Observed[FailoverGroup] | None:
+        """The oldest primary/secondary group of a name."""
+        return next((group for group in self.failover_groups if group.config.name == name), None)
 
     def listener(self, symbol: str) -> Observed[Listener] | None:
         return next((entry for entry in self.listeners if entry.config.symbol == symbol), None)
@@ -86,7 +134,7 @@ class CloudState:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One call of the API. parameters may hold Ref and Token; yields names the answer's field with the new id."""
+    """One call of the API. parameters may hold Ref, Joined, Token and Told; yields names the answer's field with the new id."""
 
     symbol: str
     verb: str

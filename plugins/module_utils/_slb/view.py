@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import AccessList, Backend, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
+from .document import AccessList, Backend, FailoverGroup, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
+from .protocols import BACKEND_PORT
 from .state import CloudState, Observed
 from .resources.load_balancer import COMPUTED
 
@@ -28,6 +29,12 @@ def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
             for group in sorted(state.server_groups, key=lambda group: group.config.name)
             if _named(document, group)
         ],
+        "failover_groups": [
+            failover_group(group)
+            for group in sorted(state.failover_groups, key=lambda group: group.config.name)
+            if document.state == "absent" or any(group.config.name == pair.name for pair in document.failover_groups)
+        ],
+        "default_pool": None if state.default_pool is None else default_pool(state.default_pool),
         "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
         "access_lists": sorted(lists, key=lambda shown: str(shown["name"])),
     }
@@ -46,7 +53,7 @@ def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
     hidden = (set(COMPUTED) - given) | {"id", "status", "region"}
     if shown["load_balancer"]:
         shown["load_balancer"] = {key: value for key, value in shown["load_balancer"].items() if key not in hidden}
-    for group in shown["server_groups"]:
+    for group in (*shown["server_groups"], *shown["failover_groups"]):
         del group["id"]
     for entry in shown["listeners"]:
         del entry["status"]
@@ -107,22 +114,48 @@ def server_group(group: Observed[ServerGroup]) -> dict[str, t.Any]:
     }
 
 
+def failover_group(group: Observed[FailoverGroup]) -> dict[str, t.Any]:
+    """A primary/secondary group as a result. The API tells nothing of the address of a network interface here."""
+    return {
+        "id": group.id,
+        "name": group.config.name,
+        "owner": group.owner,
+        "primary": group.config.primary and _side(group.config.primary),
+        "standby": group.config.standby and _side(group.config.standby),
+    }
+
+
+def _side(member: Backend) -> dict[str, t.Any]:
+    return {**_server(member), "port": member.port, "description": member.description}
+
+
+def default_pool(pool: t.Iterable[Backend]) -> dict[str, t.Any]:
+    """The default pool as a result. Its servers have no port of their own."""
+    return {"backends": [{key: value for key, value in _backend(member).items() if key != "port"} for member in pool]}
+
+
 def _backend(member: Backend) -> dict[str, t.Any]:
     owner, text = unmarked(member.description)
+    return {**_server(member), "port": member.port, "weight": member.weight, "description": text, "owner": owner}
+
+
+def _server(member: Backend) -> dict[str, t.Any]:
+    """A server by the options that name it: an interface by its own, all others by server_id."""
+    eni = member.type == "eni"
     return {
-        "server_id": member.server_id,
+        "server_id": None if eni else member.server_id,
+        "eni_id": member.server_id if eni else None,
         "private_ip": member.private_ip,
-        "port": member.port,
-        "weight": member.weight,
-        "description": text,
-        "owner": owner,
+        "type": member.type or "ecs",
     }
 
 
 def listener(entry: Observed[Listener]) -> dict[str, t.Any]:
     """A listener as a result."""
     config = dataclasses.asdict(entry.config)
-    del config["state"]
+    del config["state"], config["purge_tags"]
+    if config["health_check"]["connect_port"] == BACKEND_PORT:
+        config["health_check"]["connect_port"] = None
     codes = config["health_check"]["http_codes"]
     config["health_check"]["http_codes"] = None if codes is None else list(codes)
     lists = config["access_list"]["lists"]

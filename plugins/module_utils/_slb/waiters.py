@@ -11,8 +11,10 @@ import traceback
 import typing as t
 
 from .client import Client
-from .errors import ApiError, SdkMissing, TimedOut, Verdict
+from .errors import ApiError, Overtaken, SdkMissing, TimedOut, Verdict
 
+#: A read may lag behind a write; so long the cloud has to show what it accepted, in seconds.
+SETTLE_TIMEOUT = 20.0
 PAUSE_START = 0.2
 PAUSE_LIMIT = 3.0
 
@@ -39,7 +41,11 @@ WAITERS: dict[str, Waiter] = {
 
 
 def wait(client: Client, name: str, parameters: t.Mapping[str, t.Any], what: str) -> None:
-    """Poll until the waiter's state is reached. Raises TimedOut with the last state seen after client.timeout seconds."""
+    """Poll until the waiter's state is reached.
+
+    Raises TimedOut with the last state seen after client.timeout seconds, and Overtaken for an object that is not there
+    for SETTLE_TIMEOUT, for then another run took it away.
+    """
     try:
         import jmespath
     except ImportError as error:
@@ -47,7 +53,7 @@ def wait(client: Client, name: str, parameters: t.Mapping[str, t.Any], what: str
 
     waiter = WAITERS[name]
     expression = jmespath.compile(waiter.expression)
-    deadline = client.clock() + client.timeout
+    began = seen = client.clock()
     pause = PAUSE_START
     while True:
         try:
@@ -58,7 +64,11 @@ def wait(client: Client, name: str, parameters: t.Mapping[str, t.Any], what: str
             state = GONE
         if state in waiter.reached:
             return
-        if client.clock() + pause > deadline:
+        if state != GONE:
+            seen = client.clock()
+        elif client.clock() > seen + SETTLE_TIMEOUT:
+            raise Overtaken(f"{what} is gone; another run or somebody else removed it meanwhile")
+        if client.clock() + pause > began + client.timeout:
             raise TimedOut(
                 f"{what} is still '{state}' after {client.timeout:g} seconds; it should be {' or '.join(waiter.reached)}"
             )

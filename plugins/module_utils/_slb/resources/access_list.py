@@ -24,7 +24,7 @@ from ..document import (
 )
 from ..errors import ApiError, DocumentError, Immutable, LookupFailed, Verdict, quoted
 from ..state import CloudState, Observed, Ref, Step
-from .tags import wrapped, written
+from .tags import parted, predicted_tags, refuse, tag_steps, wrapped, written
 
 #: The largest page of both operations; without paging an answer silently ends after ten entries.
 PAGE_SIZE = 50
@@ -62,8 +62,7 @@ def every(client: Client, name: str | None = None) -> list[Observed[AccessList]]
 
 def observe(entry: t.Mapping[str, t.Any]) -> Observed[AccessList]:
     """A list as DescribeAccessControlLists tells it."""
-    tags = wrapped(entry)
-    owner = tags.pop(OWNER_TAG, None)
+    owner, tags = parted(wrapped(entry))
     return Observed(
         AccessList(
             id=entry["AclId"],
@@ -164,6 +163,7 @@ def _create(document: FrontEnd, desired: AccessList) -> tuple[list[Step], Observ
     _check_versions(desired, version)
     comments = {entry.cidr: entry.comment or "" for entry in desired.entries or ()}
     tags = dict(desired.tags or {})
+    refuse(f"access_lists[{desired.label}].tags", tags, {}, tags)
     create = Step(
         desired.symbol,
         "create",
@@ -211,18 +211,10 @@ def _update(desired: AccessList, has: Observed[AccessList]) -> tuple[list[Step],
             )
         steps.extend(_entry_steps(desired.symbol, has.id, before, after, has.facts.get("texts") or {}))
         config = dataclasses.replace(config, entries=_ordered(after))
-    new_tags = {key: value for key, value in (desired.tags or {}).items() if (config.tags or {}).get(key) != value}
-    if new_tags:
-        steps.append(
-            Step(
-                desired.symbol,
-                "tag",
-                "TagResources",
-                {"ResourceType": "acl", "ResourceId": [has.id], "Tag": written(new_tags)},
-                f"set the tags {quoted(sorted(new_tags))}",
-            )
-        )
-    return steps, dataclasses.replace(has, config=dataclasses.replace(config, tags={**(config.tags or {}), **new_tags}))
+    tags = predicted_tags(desired.tags, config.tags)
+    refuse(f"{where}.tags", desired.tags, config.tags or {}, tags)
+    steps.extend(tag_steps(desired.symbol, "acl", has.id, config.tags, tags))
+    return steps, dataclasses.replace(has, config=dataclasses.replace(config, tags=tags))
 
 
 def _entry_steps(
@@ -278,7 +270,7 @@ def _entry_step(
     )
 
 
-def _users(
+def users_of(
     has: Observed[AccessList],
     current: CloudState,
     instance: Observed[LoadBalancer] | None,
@@ -320,7 +312,7 @@ def plan_absent(
         has = choose(desired, current.access_lists) if desired.state == "absent" else None
         if has is None:
             continue
-        users = _users(has, current, instance, listeners)
+        users = users_of(has, current, instance, listeners)
         if users:
             raise DocumentError(
                 f"access list {has.config.name} ({has.id}) cannot be deleted, because it is used by {_named(users)};"
@@ -351,7 +343,7 @@ def plan_removal(
     left: list[Observed[AccessList]] = []
     kept: list[str] = []
     for has in current.access_lists:
-        users = _users(has, current, instance, listeners)
+        users = users_of(has, current, instance, listeners)
         if has.owner != document.owner or document.keeps_access_lists:
             left.append(has)
         elif not users:
@@ -376,7 +368,7 @@ def warnings(
         )
         if has is None:
             continue
-        types = {user["type"] for user in _users(has, current, instance, listeners)}
+        types = {user["type"] for user in users_of(has, current, instance, listeners)}
         if "white" in types and not has.config.entries:
             yield (
                 f"access_lists[{desired.label}] is an allow list without entries; the cloud's documents disagree on whether"

@@ -10,20 +10,10 @@ import dataclasses
 import typing as t
 
 from ..client import Client
-from ..document import (
-    KEPT_TAGS,
-    LCU_SPEC,
-    OWNER_TAG,
-    TAGS_LIMIT,
-    FrontEnd,
-    LoadBalancer,
-    ModificationProtection,
-    differences,
-    merged,
-)
+from ..document import LCU_SPEC, OWNER_TAG, Backend, FrontEnd, LoadBalancer, ModificationProtection, differences, merged
 from ..errors import DocumentError, Immutable, LookupFailed, quoted
-from ..state import LOAD_BALANCER, CloudState, Observed, Ref, Step, Token
-from .tags import wrapped, written
+from ..state import LOAD_BALANCER, CloudState, Observed, Ref, Step, Stock, Token
+from .tags import has_tags, parted, predicted_tags, refuse, tag_steps, wrapped, written
 
 #: Fixed when the instance is made. Replacing it would change the address, so nothing ever does that by itself.
 IMMUTABLE = ("address_type", "vpc_id", "vswitch_id", "address", "address_ip_version", "master_zone_id", "slave_zone_id")
@@ -50,14 +40,13 @@ def fetch(client: Client, desired: LoadBalancer) -> list[Observed[LoadBalancer]]
 
 def search(client: Client, wanted: LoadBalancer) -> list[Observed[LoadBalancer]]:
     """All instances that are as wanted in id, name, VPC, address, its type, and tags, the oldest first."""
-    tags = wanted.tags or {}
     filters = {
         "LoadBalancerId": wanted.id,
         "LoadBalancerName": wanted.name,
         "VpcId": wanted.vpc_id,
         "AddressType": wanted.address_type,
         "Address": wanted.address,
-        "Tag": written(tags) or None,
+        "Tag": written(wanted.tags or {}) or None,
     }
     found = [
         observe(entry)
@@ -66,23 +55,13 @@ def search(client: Client, wanted: LoadBalancer) -> list[Observed[LoadBalancer]]
     ]
     # the API does not promise that its filters are exact
     plain = dataclasses.replace(wanted, tags=None)
-    found = [
-        entry
-        for entry in found
-        if not differences(plain, entry.config)
-        and tags.items() <= {**(entry.config.tags or {}), **_mark(entry)}.items()
-    ]
+    found = [entry for entry in found if not differences(plain, entry.config) and has_tags(entry, wanted.tags)]
     return sorted(found, key=lambda entry: (entry.created, entry.id or ""))
-
-
-def _mark(entry: Observed[LoadBalancer]) -> dict[str, str]:
-    return {OWNER_TAG: entry.owner} if entry.owner is not None else {}
 
 
 def observe(entry: t.Mapping[str, t.Any]) -> Observed[LoadBalancer]:
     """An instance as DescribeLoadBalancers tells it."""
-    tags = wrapped(entry)
-    owner = tags.pop(OWNER_TAG, None)
+    owner, tags = parted(wrapped(entry))
     internet_charge_type = None if entry["AddressType"] == "intranet" else _charge_type(entry)
     charge_type = entry.get("InstanceChargeType") or "PayBySpec"
     protected = entry.get("ModificationProtectionStatus") == "ConsoleProtection"
@@ -127,6 +106,18 @@ def _charge_type(entry: t.Mapping[str, t.Any]) -> str:
     )
 
 
+def stock(client: Client, desired: LoadBalancer) -> Stock:
+    """What has to be known before an instance is made."""
+    first = client.slb("DescribeLoadBalancers", {"PageNumber": 1, "PageSize": 1})
+    zones = None
+    if desired.master_zone_id or desired.slave_zone_id:
+        zones = {
+            zone["ZoneId"]: [other["ZoneId"] for other in (zone.get("SlaveZones") or {}).get("SlaveZone") or ()]
+            for zone in client.slb("DescribeZones", {})["Zones"]["Zone"]
+        }
+    return Stock(int(first["TotalCount"]), zones)
+
+
 def choose(
     document: FrontEnd, found: t.Sequence[Observed[LoadBalancer]]
 ) -> tuple[Observed[LoadBalancer] | None, tuple[Observed[LoadBalancer], ...]]:
@@ -137,16 +128,19 @@ def choose(
     desired = document.load_balancer
     if not found:
         if not document.only_removes and (desired.id or document.load_balancer_exists):
+            option = "load_balancer.id" if desired.id and not document.load_balancer_exists else "load_balancer"
             raise LookupFailed(
-                f"load_balancer '{desired.id or desired.name}' does not exist in this region; names and ids of one region"
+                f"{option} '{desired.id or desired.name}' does not exist in this region; names and ids of one region"
                 " only are looked at"
             )
         return None, ()
     foreign = [entry for entry in found if entry.owner != document.owner]
     if len(found) > 1 and foreign:
+        option, cure = ("load_balancer.name", "say which one is meant by load_balancer.id")
+        if document.load_balancer_exists:
+            option, cure = ("load_balancer", "give the id of the one that is meant instead")
         raise LookupFailed(
-            f"load_balancer.name '{desired.name}' fits {len(found)} instances, {quoted(str(entry.id) for entry in found)};"
-            " say which one is meant by load_balancer.id"
+            f"{option} '{desired.name}' fits {len(found)} instances, {quoted(str(entry.id) for entry in found)}; {cure}"
         )
     return found[0], tuple(found[1:])
 
@@ -168,7 +162,7 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[
     """Steps that make the instance as it is wanted, and what it is then."""
     has = current.load_balancer
     if has is None:
-        return _create(document)
+        return _create(document, current.stock)
     desired = document.load_balancer
     config = _predicted(desired, has.config)
     _check(config, desired, has.config.tags or {})
@@ -184,8 +178,8 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], Observed[
         steps = [step for step in steps if step.operation not in (INTERNET_SPEC, INSTANCE_SPEC)]
     # What starts the instance comes first; of what comes last, the change that locks the instance is the very last.
     steps.sort(key=lambda step: (step.later is not None, step.operation != STATUS))
-    steps.extend(_tag_steps(has, config.tags or {}))
-    steps.extend(_remove_twins(current))
+    steps.extend(tag_steps(LOAD_BALANCER, "instance", has.id, has.config.tags, config.tags))
+    steps.extend(_remove_twins(has, current.twins))
     return steps, dataclasses.replace(has, config=config, status=_status(config, has.status))
 
 
@@ -196,10 +190,7 @@ def _status(config: LoadBalancer, status: str | None) -> str | None:
 
 def _predicted(desired: LoadBalancer, has: LoadBalancer) -> LoadBalancer:
     """What the instance is after the work: the document over what there is, and what follows from that."""
-    kept = {
-        key: value for key, value in (has.tags or {}).items() if not desired.purge_tags or key.startswith(KEPT_TAGS)
-    }
-    tags = dict(has.tags or {}) if desired.tags is None else {**kept, **desired.tags}
+    tags = predicted_tags(desired.tags, has.tags, desired.purge_tags)
     return _settled(dataclasses.replace(merged(desired, has), tags=tags, purge_tags=None), desired)
 
 
@@ -256,55 +247,42 @@ def _check(config: LoadBalancer, desired: LoadBalancer, tags: t.Mapping[str, str
             f"load_balancer.modification_protection.reason is '{desired.modification_protection.reason}', but the protection of"
             f" {where} is off; set load_balancer.modification_protection.enabled to true too"
         )
-    # an exported document may name tags of the cloud that are there already
-    reserved = [
-        key for key, value in (desired.tags or {}).items() if key.startswith(KEPT_TAGS) and tags.get(key) != value
-    ]
-    if reserved:
+    refuse("load_balancer.tags", desired.tags, tags, config.tags or {})
+
+
+def _remove_twins(has: Observed[LoadBalancer], twins: t.Iterable[Observed[LoadBalancer]]) -> list[Step]:
+    what = f"an unused twin of {has.id} that another run made at the same time"
+    return [step for twin in twins for step in away(twin, what)]
+
+
+def away(instance: Observed[LoadBalancer], what: str) -> list[Step]:
+    """Take away an instance that a run at the same time made in vain. Its protection is from the document, as all of it."""
+    symbol, target = f"{LOAD_BALANCER}:{instance.id}", {"LoadBalancerId": instance.id}
+    operation, dummy = UPDATES["delete_protection"]
+    off = Step(symbol, "update", operation, {**target, "DeleteProtection": "off"}, f"let {instance.id} be removed")
+    delete = Step(
+        symbol, "delete", "DeleteLoadBalancer", target, f"remove {instance.id}, {what}", wait="load_balancer_gone"
+    )
+    return [off, delete] if instance.config.delete_protection else [delete]
+
+
+def _check_zones(desired: LoadBalancer, zones: t.Mapping[str, t.Sequence[str]]) -> None:
+    """Refuse a zone in which no load balancer is sold, and one that cannot stand by for the other."""
+    master, slave = desired.master_zone_id, desired.slave_zone_id
+    if master is not None and master not in zones:
         raise DocumentError(
-            f"load_balancer.tags has {quoted(reserved)}, but keys that begin with {quoted(repr(key) for key in KEPT_TAGS)} are set by"
-            " the cloud or by this collection only; take another key"
+            f"load_balancer.master_zone_id is '{master}', which is no zone for load balancers of this region;"
+            f" choose one of {quoted(sorted(zones))}"
         )
-    # the owner's mark is one
-    if desired.tags and len(config.tags or {}) + 1 > TAGS_LIMIT:
+    partners = sorted({zone for others in zones.values() for zone in others} if master is None else zones[master])
+    if slave is not None and slave not in partners:
         raise DocumentError(
-            f"load_balancer.tags would make {len(config.tags or {})} tags on {where}; {TAGS_LIMIT - 1} are possible beside the"
-            " owner's mark, so take some away (purge_tags removes those that are not listed)"
+            f"load_balancer.slave_zone_id is '{slave}', which cannot stand by{f' for {master}' if master else ''};"
+            f" choose one of {quoted(partners)}"
         )
 
 
-def _tag_steps(has: Observed[LoadBalancer], wanted: t.Mapping[str, str]) -> list[Step]:
-    """Take tags away first: there is room for 20."""
-    tags = has.config.tags or {}
-    target: dict[str, t.Any] = {"ResourceType": "instance", "ResourceId": [has.id]}
-    gone = sorted(set(tags) - set(wanted))
-    new = {key: value for key, value in wanted.items() if tags.get(key) != value}
-    steps = []
-    if gone:
-        parameters = {**target, "TagKey": gone}
-        steps.append(Step(LOAD_BALANCER, "untag", "UntagResources", parameters, f"remove the tags {quoted(gone)}"))
-    if new:
-        parameters = {**target, "Tag": written(new)}
-        steps.append(Step(LOAD_BALANCER, "tag", "TagResources", parameters, f"set the tags {quoted(sorted(new))}"))
-    return steps
-
-
-def _remove_twins(current: CloudState) -> list[Step]:
-    return [
-        Step(
-            f"{LOAD_BALANCER}:{twin.id}",
-            "delete",
-            "DeleteLoadBalancer",
-            {"LoadBalancerId": twin.id},
-            f"remove {twin.id}, an unused twin of {current.load_balancer.id} that another run made at the same time",
-            wait="load_balancer_gone",
-        )
-        for twin in current.twins
-        if current.load_balancer is not None
-    ]
-
-
-def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
+def _create(document: FrontEnd, stock: Stock | None) -> tuple[list[Step], Observed[LoadBalancer]]:
     desired = document.load_balancer
     address_type = desired.address_type or ("intranet" if desired.vswitch_id else None)
     if address_type is None:
@@ -327,6 +305,8 @@ def _create(document: FrontEnd) -> tuple[list[Step], Observed[LoadBalancer]]:
             f"load_balancer.spec is '{desired.spec}', but a new instance is {CHARGE_TYPE}, which has none; leave the option out, or"
             " set load_balancer.instance_charge_type to 'PayBySpec' if that is still sold to you"
         )
+    if stock is not None and stock.zones is not None:
+        _check_zones(desired, stock.zones)
     intranet = address_type == "intranet"
     config = _settled(
         dataclasses.replace(
@@ -459,14 +439,15 @@ def plan_removal(
     has: Observed[LoadBalancer],
     listeners: t.Sequence[t.Any],
     groups: t.Sequence[t.Any],
+    pool: t.Sequence[Backend] = (),
 ) -> tuple[list[Step], Observed[LoadBalancer] | None, list[str]]:
     """Delete the instance if this owner made it and nothing of others is on it; else say what keeps it."""
     name = f"{has.config.name} ({has.id})"
     if has.owner != document.owner:
         return [], has, [f"load balancer {name} stays: this front end did not make it"]
     users = [entry.config.symbol.replace(":", " ") for entry in listeners]
-    users += [f"server group {group.config.name}" for group in groups]
-    users += [f"server {server} in the default pool" for server in current.default_pool]
+    users += [group.config.symbol.replace("_", " ").replace(":", " ") for group in groups]
+    users += [f"server {member.server_id} in the default pool" for member in pool]
     if users:
         return [], has, [f"load balancer {name} stays: others use it for {quoted(users)}"]
     if has.config.delete_protection:
@@ -481,7 +462,7 @@ def plan_removal(
         f"delete the instance {has.config.name}",
         wait="load_balancer_gone",
     )
-    return [step, *_remove_twins(current)], None, []
+    return [step, *_remove_twins(has, current.twins)], None, []
 
 
 def reference(instance: Observed[LoadBalancer]) -> t.Any:

@@ -91,7 +91,7 @@ def test_networks_have_one_spelling(given, means):
     [
         (
             {"entries": [{"cidr": "office"}]},
-            r"access_lists\[office\]\.entries has 'office', which is no network; write",
+            r"access_lists\[office\]\.entries\[\]\.cidr has 'office', which is no network; write",
         ),
         ({"caller_cidrs": ["192.0.2.300"]}, r"caller_cidrs has '192.0.2.300', which is no network"),
         ({"entries": [{"cidr": "192.0.2.1/24"}]}, "is an address inside of a network; the network is 192.0.2.0/24"),

@@ -28,10 +28,11 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import
     static_key,
     without_proxy,
 )
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import Backend, front_end
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import (
     ApiError,
     DocumentError,
+    Overtaken,
     SdkMissing,
     TimedOut,
     UnknownRegion,
@@ -39,6 +40,8 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import (
     access_list,
+    default_pool,
+    failover_group,
     listener,
     load_balancer,
     server_group,
@@ -240,6 +243,21 @@ def test_endpoints(endpoint, expected):
     assert split_endpoint(endpoint) == expected
 
 
+@pytest.mark.parametrize("endpoint", ["http://", "http://a b", "http://[::1", "host:port", "https://x/path", "\u540d"])
+def test_what_is_no_host_is_no_endpoint(endpoint):
+    with pytest.raises(DocumentError, match=r"ecs_endpoint is '.*', but it has to be host\[:port\]"):
+        split_endpoint(endpoint, "ecs_endpoint")
+
+
+@pytest.mark.parametrize("names", FAMILIES)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_key_that_no_header_takes_is_refused_and_not_shown(names, position):
+    environ = {name: "ut-seen" for name in names} | {names[position]: "ut-hidden\n"}
+    with pytest.raises(DocumentError, match=f"^{names[position]} has a blank, a line break") as caught:
+        static_key(Settings("r"), environ)
+    assert "ut-" not in str(caught.value)
+
+
 def test_an_endpoint_of_another_kind():
     with pytest.raises(DocumentError, match="the endpoint is 'ftp://x', but only http:// and https:// are possible"):
         split_endpoint("ftp://x")
@@ -427,13 +445,76 @@ def instance(number, *addresses, vpc="vpc-a", status="Running"):
     return {"InstanceId": f"i-{number}", "Status": status, "VpcAttributes": attributes}
 
 
+def by_address(*numbers, **options):
+    return [Backend(80, private_ip=f"192.0.2.{number}", **options) for number in numbers]
+
+
+def by_id(*numbers, **options):
+    return [Backend(80, server_id=f"i-{number}", **options) for number in numbers]
+
+
+def interface(number, *addresses):
+    sets = [{"PrivateIpAddress": address, "Primary": False} for address in addresses]
+    return {
+        "NetworkInterfaceId": f"eni-{number}",
+        "PrivateIpAddress": f"192.0.2.{number}",
+        "PrivateIpSets": {"PrivateIpSet": sets},
+        "VpcId": "vpc-a",
+        "Status": "InUse",
+    }
+
+
+TWO_VPCS = {"Instances": {"Instance": [instance(1, "192.0.2.1"), instance(2, "192.0.2.2", vpc="vpc-b")]}}
+
+
+def test_interfaces_are_asked_for_only_where_no_instance_of_the_vpc_has_the_address(client, cloud):
+    cloud.answers_with(
+        TWO_VPCS,
+        {"NetworkInterfaceSets": {"NetworkInterfaceSet": [interface(9, "192.0.2.2", "192.0.2.9")]}},
+        {"NetworkInterfaceSets": {"NetworkInterfaceSet": [interface(8)]}},
+    )
+    given = [*by_address(1, 2), Backend(80, eni_id="eni-8"), Backend(80, eni_id="eni-7", private_ip="192.0.2.70")]
+    found = lookup.servers(client, given, "vpc-a")
+    assert [entry[0] for entry in cloud.asked] == ["DescribeInstances", *["DescribeNetworkInterfaces"] * 2]
+    assert cloud.asked[1][2]["PrivateIpAddress.1"] == "192.0.2.2" and "PrivateIpAddress.2" not in cloud.asked[1][2]
+    assert [cloud.asked[2][2][f"NetworkInterfaceId.{number}"] for number in (1, 2)] == ["eni-7", "eni-8"]
+    assert [(server.id, server.private_ips, server.type) for server in found[2:]] == [
+        ("eni-9", ("192.0.2.9", "192.0.2.2"), "eni"),
+        ("eni-8", ("192.0.2.8",), "eni"),
+    ]
+
+
+def test_an_instance_of_any_vpc_will_do_for_a_public_load_balancer(client, cloud):
+    cloud.answers_with(TWO_VPCS)
+    lookup.servers(client, by_address(1, 2), None)
+    assert [entry[0] for entry in cloud.asked] == ["DescribeInstances"]
+
+
+def test_servers_by_name_and_by_tags(client, cloud):
+    told = {**instance(1, "192.0.2.1"), "InstanceName": "web", "Tags": {"Tag": [{"TagKey": "a", "TagValue": "1"}]}}
+    cloud.answers_with({"Instances": {"Instance": [told]}})
+    names = [Backend(80, server_name="web"), Backend(81, server_name="web")]
+    (found,) = lookup.servers(client, [*names, Backend(80, server_tags={"b": "2", "a": "1"})], None)
+    assert (found.name, found.tags) == ("web", {"a": "1"})
+    assert [entry[2].get("InstanceName") for entry in cloud.asked] == ["web", None]
+    tags = {key: value for key, value in cloud.asked[1][2].items() if key.startswith("Tag.")}
+    assert tags == {"Tag.1.Key": "a", "Tag.1.Value": "1", "Tag.2.Key": "b", "Tag.2.Value": "2"}
+
+
+def test_what_is_to_go_is_asked_for_only_where_its_id_is_not_known(client, cloud):
+    cloud.answers_with({"Instances": {"Instance": [instance(1, "192.0.2.1")]}})
+    gone = [*by_id(1, state="absent"), Backend(80, eni_id="eni-1", state="absent"), *by_address(1, state="absent")]
+    lookup.servers(client, gone, None)
+    assert [entry[2].get("PrivateIpAddresses") for entry in cloud.asked] == ['["192.0.2.1"]']
+
+
 def test_servers_by_address_and_by_id(client, cloud):
     cloud.answers_with(
         {"Instances": {"Instance": [instance(1, "192.0.2.1")]}, "NextToken": "more"},
         {"Instances": {"Instance": [instance(2, "192.0.2.2", status="Stopped")]}, "NextToken": ""},
         {"Instances": {"Instance": [instance(1, "192.0.2.1"), {"InstanceId": "i-3", "Status": "Running"}]}},
     )
-    found = lookup.servers(client, ["192.0.2.2", "192.0.2.1", "192.0.2.1"], ["i-1", "i-3"])
+    found = lookup.servers(client, [*by_address(2, 1, 1), *by_id(1, 3)], None)
     assert [(server.id, server.private_ips, server.vpc_id, server.status) for server in found] == [
         ("i-1", ("192.0.2.1",), "vpc-a", "Running"),
         ("i-2", ("192.0.2.2",), "vpc-a", "Stopped"),
@@ -444,12 +525,12 @@ def test_servers_by_address_and_by_id(client, cloud):
 
 
 def test_no_servers_cost_no_call(client, cloud):
-    assert lookup.servers(client, [], []) == () and cloud.asked == []
+    assert lookup.servers(client, [], None) == () and cloud.asked == []
 
 
 def test_many_servers_are_asked_for_a_hundred_at_a_time(client, cloud):
     cloud.answers_with({"Instances": {"Instance": []}})
-    lookup.servers(client, [], [f"i-{number}" for number in range(101)])
+    lookup.servers(client, by_id(*range(101)), None)
     assert [len(json.loads(entry[2]["InstanceIds"])) for entry in cloud.asked] == [100, 1]
 
 
@@ -512,6 +593,13 @@ def test_a_wait_that_ends_without_the_state(client, cloud, clock):
     assert max(clock.pauses) == 3.0 and clock.now <= 60
 
 
+def test_a_wait_for_what_somebody_took_away(client, cloud, clock):
+    cloud.answers_with(*states("stopped", None))
+    with pytest.raises(Overtaken, match="listener tcp/6443 is gone; another run or somebody else removed it"):
+        waiters.wait(client, "listener_running", LISTENER, "listener tcp/6443")
+    assert 20 < clock.now < 30
+
+
 def test_a_wait_that_the_cloud_refuses(client, cloud):
     cloud.answers_with(error("Forbidden.RAM", 403))
     with pytest.raises(ApiError, match="no"):
@@ -572,6 +660,16 @@ def test_instances_of_one_second_are_told_apart_by_their_stamps(client, cloud):
     ]
     cloud.answers_with({"LoadBalancers": {"LoadBalancer": told}})
     assert [entry.id for entry in load_balancer.fetch(client, load_balancer.LoadBalancer(name="x"))] == ["lb-2", "lb-1"]
+
+
+@pytest.mark.parametrize("zone", ["master_zone_id", "slave_zone_id", None])
+def test_what_is_asked_before_an_instance_is_made(client, cloud, zone):
+    told = [{"ZoneId": "z-a", "SlaveZones": {"SlaveZone": [{"ZoneId": "z-b"}]}}, {"ZoneId": "z-c"}]
+    cloud.answers_with({"TotalCount": 7, "Zones": {"Zone": told}})
+    wanted = load_balancer.LoadBalancer(**({zone: "z-a"} if zone else {}))
+    stock = load_balancer.stock(client, wanted)
+    assert (stock.load_balancers, stock.zones) == (7, {"z-a": ["z-b"], "z-c": []} if zone else None)
+    assert len(cloud.asked) == (2 if zone else 1)
 
 
 def test_groups_with_the_members_of_those_that_are_wanted(client, cloud):
@@ -664,14 +762,14 @@ def healths(*entries):
 )
 def test_waiting_for_health(client, cloud, wait_for, answers, calls):
     cloud.answers_with(*answers)
-    assert health.wait(client, "lb-1", None, wait_for, 30)
+    assert health.wait(client, health.Meant("lb-1"), wait_for, 30)
     assert len(cloud.asked) == calls
 
 
 def test_a_wait_in_vain_names_who_is_not_well(client, cloud):
     cloud.answers_with(healths(backend("normal"), backend("abnormal", "192.0.2.22")))
     with pytest.raises(TimedOut) as caught:
-        health.wait(client, "lb-1", None, "2", 10)
+        health.wait(client, health.Meant("lb-1"), "2", 10)
     assert str(caught.value) == (
         "after 10 seconds listener tcp/80 has 1 of 2 backends well where 2 are wanted; not well: 192.0.2.22:8080 (abnormal for 10 s)"
     )
@@ -680,7 +778,7 @@ def test_a_wait_in_vain_names_who_is_not_well(client, cloud):
 def test_a_wait_for_backends_that_never_come(client, cloud):
     cloud.answers_with(healths())
     with pytest.raises(TimedOut, match="after 3 seconds there is no backend yet$"):
-        health.wait(client, "lb-1", None, "all", 3)
+        health.wait(client, health.Meant("lb-1"), "all", 3)
 
 
 @pytest.mark.parametrize("value", ["none", "0", "-1", "1.5", ""])
@@ -688,7 +786,7 @@ def test_what_cannot_be_waited_for(client, cloud, value):
     with pytest.raises(
         DocumentError, match=f"wait_for is '{value}'; 'all', 'any' or a number of 1 or more are possible"
     ):
-        health.wait(client, "lb-1", None, value, 3)
+        health.wait(client, health.Meant("lb-1"), value, 3)
     assert not cloud.asked
 
 
@@ -706,7 +804,7 @@ def test_health(client, cloud):
     cloud.answers_with(
         {"BackendServers": {"BackendServer": [told(80, "i-2", "abnormal"), told("80", "i-1", "normal")]}}
     )
-    assert health.fetch(client, "lb-1", 80) == [
+    assert health.fetch(client, health.Meant("lb-1", 80)) == [
         {
             "protocol": "tcp",
             "port": 80,
@@ -724,7 +822,28 @@ def test_health(client, cloud):
             "status": "abnormal",
         },
     ]
-    assert cloud.asked[0][2]["ListenerPort"] == "80"
+    # two listeners may have the port
+    assert "ListenerPort" not in cloud.asked[0][2]
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol", "asked", "found"),
+    [
+        (None, None, {}, ["tcp/53", "udp/53", "tcp/80"]),
+        (53, None, {}, ["tcp/53", "udp/53"]),
+        (None, "tcp", {}, ["tcp/53", "tcp/80"]),
+        (53, "udp", {"ListenerPort": "53", "ListenerProtocol": "udp"}, ["udp/53"]),
+    ],
+)
+def test_health_of_some_listeners(client, cloud, port, protocol, asked, found):
+    told = [
+        {"ListenerPort": port, "Protocol": protocol, "ServerId": "i-1", "Port": 1, "ServerHealthStatus": "normal"}
+        for protocol, port in (("tcp", 80), ("udp", 53), ("tcp", 53))
+    ]
+    cloud.answers_with({"BackendServers": {"BackendServer": told}})
+    seen = health.fetch(client, health.Meant("lb-1", port, protocol))
+    assert [f"{entry['protocol']}/{entry['port']}" for entry in seen] == found
+    assert {name: value for name, value in cloud.asked[0][2].items() if name.startswith("Listener")} == asked
 
 
 def in_region(*lists, total=None):
@@ -766,3 +885,50 @@ def test_only_lists_that_are_meant_are_read_with_their_entries(client, cloud):
 
 def test_a_document_without_access_lists_does_not_ask_for_them(client, cloud):
     assert access_list.fetch(client, front_end({"name": "prod"})) == () and cloud.asked == []
+
+
+def test_the_default_pool_is_what_the_instance_tells(client, cloud):
+    cloud.answers_with({"BackendServers": {"BackendServer": [{"ServerId": "i-1", "Weight": "5", "Type": "ecs"}]}}, {})
+    assert default_pool.fetch(client, "lb-1") == (Backend(None, "i-1", None, 5, "", type="ecs"),)
+    assert default_pool.fetch(client, "lb-1") == ()
+
+
+def pair(number, created):
+    user = {"Listeners": {"Listener": [{"Protocol": "tcp", "Port": 80}]}} if number == 1 else None
+    return {
+        "MasterSlaveServerGroupId": f"rsp-{number}",
+        "MasterSlaveServerGroupName": f"pair-{number}",
+        "CreateTime": created,
+        "AssociatedObjects": user,
+        "Tags": {"Tag": [{"TagKey": "clusterfront:owner", "TagValue": "prod"}]},
+    }
+
+
+def test_pairs_with_their_servers_where_those_are_wanted(client, cloud):
+    server = {"Port": 80, "Weight": 100, "Description": ""}
+    sides = [
+        {**server, "ServerId": "eni-2", "ServerType": "Slave", "Type": "eni"},
+        {**server, "ServerId": "i-1", "ServerType": "Master", "Type": "ecs"},
+    ]
+    gone = error("InvalidParameter", 404, "The specified MasterSlaveGroupId does not exist.")
+    cloud.answers_with(
+        {"MasterSlaveServerGroups": {"MasterSlaveServerGroup": [pair(1, "2"), pair(2, "1"), pair(3, "0")]}},
+        {"MasterSlaveBackendServers": {"MasterSlaveBackendServer": sides}},
+        gone,
+    )
+    found = failover_group.fetch(client, "lb-1", lambda name: name != "pair-2")
+    assert [(group.id, group.owner, group.facts["listeners"]) for group in found] == [
+        ("rsp-2", "prod", []),
+        ("rsp-1", "prod", ["tcp/80"]),
+    ]
+    assert found[0].config.primary is None
+    assert found[1].config.primary == Backend(80, "i-1", description="", type="ecs")
+    assert found[1].config.standby == Backend(80, "eni-2", description="", type="eni")
+
+
+def test_a_pair_that_cannot_be_read(client, cloud):
+    cloud.answers_with(
+        {"MasterSlaveServerGroups": {"MasterSlaveServerGroup": [pair(1, "1")]}}, error("Forbidden.RAM", 403)
+    )
+    with pytest.raises(ApiError, match="no"):
+        failover_group.fetch(client, "lb-1", lambda name: True)

@@ -47,6 +47,11 @@ def test_verdicts(code, status, message, verdict):
     assert ApiError(message, operation="X", code=code, status=status).verdict is verdict
 
 
+def test_a_released_server_is_about_to_leave_by_itself():
+    for operation, verdict in (("RemoveBackendServers", Verdict.RETRY), ("AddBackendServers", Verdict.FAIL)):
+        assert ApiError("no", operation=operation, code="ObtainIpFail", status=400).verdict is verdict
+
+
 def test_an_error_of_the_api_as_a_result():
     error = ApiError("no", operation="DescribeRegions", code="Forbidden", status=403, request_id="1")
     assert error.to_result() == {
@@ -83,3 +88,18 @@ def test_everything_about_the_document_is_found_by_one_except():
         errors.SdkMissing,
     ):
         assert issubclass(kind, errors.SlbError)
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict"),
+    [
+        ("busy or throttled, or something is not released yet", Verdict.RETRY),
+        ("somebody else was faster", Verdict.STALE),
+        ("it is not there", Verdict.ABSENT),
+    ],
+)
+def test_the_page_has_the_codes(root, head, verdict):
+    page = (root / "docs" / "recovery.md").read_text(encoding="utf-8")
+    table = page.partition(f"| {head} |\n|---|\n")[2].partition("\n\n")[0]
+    listed = [line.strip("| `") for line in table.splitlines()]
+    assert sorted(listed) == sorted(code for code, found in errors.CODES.items() if found is verdict)

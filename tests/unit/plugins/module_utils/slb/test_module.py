@@ -43,6 +43,18 @@ NOBODY = {
             "The cloud refused CreateLoadBalancer (InvalidParameter): The vpc Ip is exist.",
         ),
         (ApiError("x gave no usable answer", operation="DescribeRegions"), "x gave no usable answer."),
+        (
+            ApiError(
+                "The vpc subnet is not exist.", operation="CreateLoadBalancer", code="ServiceUnavailable", status=400
+            ),
+            "The cloud refused CreateLoadBalancer (ServiceUnavailable): there is no such vSwitch in that VPC and region; check"
+            " load_balancer.vswitch_id, load_balancer.vpc_id and region.",
+        ),
+        (
+            ApiError("x", operation="CreateVServerGroup", code="InstanceBackendServerNumberOverLimit", status=400),
+            "The cloud refused CreateVServerGroup (InstanceBackendServerNumberOverLimit): the account's quota is used up; take"
+            " something away, or ask for a higher one in the Quota Center.",
+        ),
     ],
 )
 def test_one_sentence_for_an_error(error, sentence):
@@ -52,13 +64,50 @@ def test_one_sentence_for_an_error(error, sentence):
 @pytest.mark.parametrize(
     ("params", "head"),
     [
-        ({"load_balancer": "prod"}, {"name": "prod", "load_balancer": {"name": "prod"}}),
-        ({"load_balancer": "lb-1"}, {"name": "lb-1", "load_balancer": {"id": "lb-1"}}),
-        ({"load_balancer": "lb-1", "owner": "prod"}, {"name": "prod", "load_balancer": {"id": "lb-1"}}),
+        ({"load_balancer": "prod"}, {"name": "prod", "marked_by": None, "load_balancer": {"name": "prod"}}),
+        (
+            {"load_balancer": "prod", "quotas": {"access_lists": 300}},
+            {"name": "prod", "marked_by": None, "load_balancer": {"name": "prod"}},
+        ),
+        (
+            {"load_balancer": "lb-1", "owner": None},
+            {"name": "lb-1", "marked_by": "load_balancer", "load_balancer": {"id": "lb-1"}},
+        ),
+        (
+            {"load_balancer": "lb-1", "owner": "prod"},
+            {"name": "prod", "marked_by": "owner", "load_balancer": {"id": "lb-1"}},
+        ),
     ],
 )
 def test_the_head_of_a_part(params, head):
-    assert _module.part_of_load_balancer(params) == head
+    assert _module.part_of_load_balancer(params) == {**head, "quotas": params.get("quotas")}
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("name is '\u751f\u4ea7'.", "name is '\u751f\u4ea7'."),
+        ("name is 'a\nb\x07'.", "name is 'a\\nb\\x07'."),
+        (f"name is '{'x' * 500}', but not.", f"name is '{'x' * 79}...{'x' * 78}', but not."),
+        ("a b " * 1000, f"{'a b ' * 125}...{'a b ' * 125}"),
+    ],
+)
+def test_a_sentence_can_be_read_whatever_is_in_it(words, shown):
+    assert _module.readable(words) == shown
+
+
+@pytest.mark.parametrize(
+    ("params", "mark"),
+    [
+        ({"owner": "me", "name": "prod", "id": None}, ("me", "owner")),
+        ({"owner": "", "name": "prod", "id": None}, ("prod", "name")),
+        ({"owner": None, "name": "", "id": None}, ("", "name")),
+        ({"owner": None, "name": None, "id": None}, ("", "id")),
+    ],
+)
+def test_the_mark_comes_of_the_first_option_that_is_given(params, mark):
+    found = _module.marked_by(params, "owner", "name", "id")
+    assert (found["name"], found["marked_by"]) == mark
 
 
 def test_settings_take_what_they_know():
@@ -67,8 +116,8 @@ def test_settings_take_what_they_know():
 
 
 LISTENER = dict.fromkeys(
-    "port protocol server_group backend_port scheduler bandwidth persistence_timeout established_timeout"
-    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check access_list enabled state".split()
+    "port protocol server_group failover_group backend_port scheduler bandwidth persistence_timeout established_timeout"
+    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check access_list enabled tags purge_tags state".split()
 )
 
 
@@ -92,6 +141,22 @@ def test_documents_of_the_small_modules():
         {"load_balancer": "prod", "name": "haproxy", "backends": None, "purge": "all", "state": "present"}
     )
     assert (made.owner, made.server_groups[0].purge) == ("prod", "all")
+    backend = importlib.import_module(f"{BASE}.slb_backend")
+    params = {
+        "load_balancer": "prod",
+        "server_group": "web",
+        "state": "absent",
+        "backends": [{"server_id": "i-1", "port": 1}],
+    }
+    made = backend.document(params)
+    (members,) = made.server_groups
+    assert (members.name, members.purge, members.exists, members.backends[0].state) == ("web", "none", True, "absent")
+    assert made.load_balancer_exists and backend.backends(made, CloudState()) == []
+    made = backend.document({**params, "server_group": None, "backends": [{"server_id": "i-1"}]})
+    assert (made.default_pool.purge, made.server_groups, backend.backends(made, CloudState())) == ("none", (), [])
+    pair = importlib.import_module(f"{BASE}.slb_failover_group")
+    made = pair.document({"load_balancer": "prod", "name": "p", "primary": None, "standby": None, "state": "absent"})
+    assert made.failover_groups[0].state == "absent" and pair.failover_group(made, CloudState()) is None
     acl = importlib.import_module(f"{BASE}.slb_acl")
     params = {key: None for key in acl.ARGUMENT_SPEC} | {"id": "acl-1", "purge_entries": False}
     made = acl.document(params)
@@ -120,15 +185,15 @@ def call(module: str, root: pathlib.Path, collections_path: pathlib.Path, enviro
         (
             "slb_frontend",
             {"name": "prod", "region": "r", **NOBODY, "slb_endpoint": "ftp://x"},
-            "the endpoint is 'ftp://x'",
+            "slb_endpoint is 'ftp://x'",
         ),
         ("slb_frontend", {"name": "-", "region": "r", **NOBODY}, "name is '-', but it has to be"),
         ("slb_frontend", {"name": "prod", **NOBODY}, "missing required arguments: region"),
         ("slb_instance", {"region": "r", **NOBODY}, "one of the following is required: id, name"),
         (
             "slb_listener",
-            {"load_balancer": "x", "port": 80, "protocol": "udp", "region": "r"},
-            "value of protocol must be one of: tcp",
+            {"load_balancer": "x", "port": 80, "protocol": "sctp", "region": "r"},
+            "value of protocol must be one of: tcp, udp",
         ),
         ("slb_server_group", {"load_balancer": "x", "region": "r", **NOBODY}, "missing required arguments: name"),
         (

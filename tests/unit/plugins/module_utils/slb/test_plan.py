@@ -11,6 +11,7 @@ import json
 
 import pytest
 
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb import lookup
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import (
     Backend,
     FrontEnd,
@@ -25,7 +26,15 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError, Immutable, LookupFailed
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import Plan, build
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState, Observed, Ref, Server, Token
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.protocols import PROTOCOLS, fields
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import (
+    CloudState,
+    Observed,
+    Ref,
+    Server,
+    Told,
+    Token,
+)
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import listener as listeners
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import load_balancer, server_group
 
@@ -500,11 +509,7 @@ NEW = {"address_type": "internet"}
             {"tags": {"acs:x": "1", "clusterfront:owner": "me"}},
             "has acs:x and clusterfront:owner, but keys that begin",
         ),
-        (
-            BOTH,
-            {"tags": {f"k{number}": "" for number in range(19)}},
-            "would make 20 tags on load_balancer 'prod'; 19 are",
-        ),
+        (BOTH, {"tags": {f"k{number}": "" for number in range(19)}}, "load_balancer.tags would make 20 tags; 19 are"),
         (BY_TRAFFIC, {"internet_charge_type": "paybybandwidth"}, "needs load_balancer.bandwidth"),
     ],
 )
@@ -565,6 +570,12 @@ def test_choose_one_of_one_and_say_who_is_meant_of_many():
         LookupFailed, match="fits 2 instances, lb-1 and lb-2; say which one is meant by load_balancer.id"
     ):
         load_balancer.choose(document(), [OURS, foreign])
+    part = partial({"name": OWNER, "load_balancer": {"name": "web"}})
+    with pytest.raises(LookupFailed) as caught:
+        load_balancer.choose(part, [OURS, foreign])
+    assert str(caught.value) == (
+        "load_balancer 'web' fits 2 instances, lb-1 and lb-2; give the id of the one that is meant instead"
+    )
 
 
 @pytest.mark.parametrize(("used", "first"), [((), "lb-1"), (("lb-1",), "lb-1"), (("lb-2",), "lb-2")])
@@ -587,6 +598,13 @@ def test_an_instance_that_has_to_be_there(wanted):
     with pytest.raises(LookupFailed, match="does not exist in this region"):
         load_balancer.choose(wanted, [])
     assert load_balancer.choose(dataclasses.replace(wanted, state="absent"), []) == (None, ())
+
+
+def test_a_younger_twin_goes_with_its_protection():
+    twin = dataclasses.replace(OURS, id="lb-2", config=dataclasses.replace(OURS.config, delete_protection=True))
+    plan = build(document(), dataclasses.replace(BOTH, twins=(twin,)))
+    assert [step.operation for step in plan.steps] == ["SetLoadBalancerDeleteProtection", "DeleteLoadBalancer"]
+    assert plan.steps[0].parameters == {"LoadBalancerId": "lb-2", "DeleteProtection": "off"}
 
 
 def test_a_younger_twin_goes():
@@ -656,7 +674,7 @@ def test_no_call_has_more_than_twenty_servers():
         (
             {"private_ip": "192.0.2.99", "port": 1},
             LookupFailed,
-            "private_ip 192.0.2.99 matches no ECS instance of this region",
+            "private_ip 192.0.2.99 matches no ECS instance and no network interface of this region",
         ),
         (by_id("i-0"), LookupFailed, "server_id i-0 matches no ECS instance"),
         (
@@ -667,7 +685,7 @@ def test_no_call_has_more_than_twenty_servers():
         (
             {"private_ip": "192.0.2.25", "port": 1},
             LookupFailed,
-            "matches 2 instances, i-5 in vpc-a and i-6 in vpc-a; give server_id",
+            "matches 2 servers, i-5 in vpc-a and i-6 in vpc-a; give server_id",
         ),
         (
             {"private_ip": "192.0.2.23", "port": 1},
@@ -693,19 +711,22 @@ def test_a_member_that_is_stopped_does_not_hold_up_the_rest():
 
 
 def test_one_server_by_its_id_and_by_its_address():
-    with pytest.raises(DocumentError, match="has i-1:8888 more than once, by its id and by its address"):
+    with pytest.raises(
+        DocumentError,
+        match=r"has 192.0.2.21:8888 \(i-1\) more than once, as server_id i-1 and as private_ip 192.0.2.21$",
+    ):
         build(document(server_groups=[group(by_id("i-1"), {"private_ip": "192.0.2.21", "port": 8888})]), BOTH)
 
 
 def test_a_public_load_balancer_reaches_every_vpc():
-    resolved = server_group.resolve(ServerGroup("g", (Backend(1, private_ip="192.0.2.24"),)), SERVERS, PUBLIC.config)
+    resolved = lookup.resolve("g", [Backend(1, private_ip="192.0.2.24")], SERVERS, PUBLIC.config)
     assert resolved[0].server_id == "i-4"
 
 
 def test_the_address_of_a_server_that_is_given_by_id():
-    resolved = server_group.resolve(ServerGroup("g", (Backend(1, "i-2"), Backend(1, "i-7"))), SERVERS, INSTANCE)
+    resolved = lookup.resolve("g", [Backend(1, "i-2"), Backend(1, "i-7")], SERVERS, INSTANCE)
     assert [backend.private_ip for backend in resolved] == ["192.0.2.22", None]
-    assert server_group.resolve(ServerGroup("g"), SERVERS, INSTANCE) == ()
+    assert lookup.resolve("g", [], SERVERS, INSTANCE) == ()
 
 
 def test_members_get_the_addresses_that_the_api_does_not_tell():
@@ -716,7 +737,8 @@ def test_members_get_the_addresses_that_the_api_does_not_tell():
     assert server_group.with_addresses(unread, SERVERS) is unread
 
 
-UNUSED = dataclasses.replace(GROUP, facts={"listeners": []})
+OURS_ALONE = ServerGroup("haproxy", GROUP.config.backends[:2])
+UNUSED = dataclasses.replace(GROUP, config=OURS_ALONE, facts={"listeners": []})
 YOUNGER = dataclasses.replace(UNUSED, id="rsp-2", created="2026-01-02T00:00:00Z")
 
 
@@ -754,6 +776,33 @@ def test_two_groups_of_one_name_that_cannot_be_told_apart(twins):
         build(document(server_groups=[group()]), dataclasses.replace(BOTH, server_groups=twins))
 
 
+def test_two_groups_that_two_runs_gave_listeners_are_made_one():
+    used = dataclasses.replace(YOUNGER, facts={"listeners": ["tcp/80"]})
+    mine = dataclasses.replace(LISTENER, config=dataclasses.replace(LISTENER.config, server_group="rsp-1"))
+    other = dataclasses.replace(mine, config=dataclasses.replace(mine.config, port=80, server_group="rsp-2"))
+    state = dataclasses.replace(BOTH, server_groups=(GROUP, used), listeners=(other, mine))
+    plan = build(document(server_groups=[group()], listeners=[entry(), entry(port=80)]), state)
+    assert [(step.operation, step.symbol) for step in plan.steps[-2:]] == [
+        ("SetLoadBalancerTCPListenerAttribute", "listener:tcp/80"),
+        ("DeleteVServerGroup", "server_group:haproxy:rsp-2"),
+    ]
+    assert plan.steps[-2].parameters["VServerGroupId"] == "rsp-1"
+    # a listener that the document does not lead elsewhere keeps its group, and so it is not clear which one is meant
+    with pytest.raises(LookupFailed, match="fits 2 groups"):
+        build(document(server_groups=[group()], listeners=[entry(port=443)]), state)
+
+
+def test_a_twin_with_servers_of_others_is_not_removed():
+    by_hand = dataclasses.replace(YOUNGER, config=GROUP.config)
+    plan = build(
+        document(server_groups=[group(by_id("i-1"), by_id("i-2"))]),
+        dataclasses.replace(BOTH, server_groups=(UNUSED, by_hand)),
+    )
+    assert [step.parameters["VServerGroupId"] for step in plan.steps] == ["rsp-1"]
+    with pytest.raises(LookupFailed, match="fits 2 groups"):
+        build(document(server_groups=[group()]), dataclasses.replace(BOTH, server_groups=(GROUP, by_hand)))
+
+
 def test_the_result_of_a_group_that_is_removed():
     plan = build(document(server_groups=[group(state="absent")]), dataclasses.replace(BOTH, listeners=()))
     assert [step.to_result() for step in plan.steps] == [
@@ -776,6 +825,9 @@ def test_one_changed_option_is_sent_with_all_others():
     assert plan.steps[0].parameters == {
         "LoadBalancerId": "lb-1",
         "ListenerPort": 6443,
+        "SynProxy": Told(
+            "DescribeLoadBalancerTCPListenerAttribute", {"LoadBalancerId": "lb-1", "ListenerPort": 6443}, "SynProxy"
+        ),
         "Scheduler": "wrr",
         "Bandwidth": -1,
         "PersistenceTimeout": 600,
@@ -903,7 +955,7 @@ def test_from_the_default_pool_to_a_group():
 def test_what_is_not_managed_is_sent_back_unchanged():
     has = dataclasses.replace(
         LISTENER,
-        config=dataclasses.replace(LISTENER.config, server_group=None),
+        config=dataclasses.replace(LISTENER.config, server_group=None, failover_group="rsp-ms"),
         carried={"MasterSlaveServerGroupId": "rsp-ms"},
     )
     state = dataclasses.replace(BOTH, listeners=(has,))
@@ -916,8 +968,8 @@ def test_what_is_not_managed_is_sent_back_unchanged():
 @pytest.mark.parametrize(
     ("wanted", "kind", "sentence"),
     [
-        (entry(port=80, server_group=None), DocumentError, "needs server_group, or backend_port for the default pool"),
-        (entry(port=80, backend_port=80), DocumentError, "one of the two"),
+        (entry(port=80, server_group=None), DocumentError, "needs server_group, failover_group, or backend_port"),
+        (entry(port=80, backend_port=80), DocumentError, "for the default pool, one of them"),
         (entry(port=80, server_group="none"), DocumentError, "server_group is 'none', but neither this document nor"),
         (
             entry(server_group=None, backend_port=80),
@@ -925,6 +977,29 @@ def test_what_is_not_managed_is_sent_back_unchanged():
             "backend_port is None and cannot become 80: it is fixed",
         ),
         (entry(scheduler="sch"), Immutable, "scheduler is 'wrr' and cannot become 'sch'"),
+        (
+            entry(port=80, connection_drain=True),
+            DocumentError,
+            r"listeners\[tcp/80\].connection_drain is true, which needs connection_drain_timeout",
+        ),
+        (entry(connection_drain=True), DocumentError, r"listeners\[tcp/6443\].connection_drain is true, which needs"),
+        (
+            entry(protocol="udp", health_check={"request": "ping"}),
+            DocumentError,
+            "health_check.request is 'ping', but there is no .*health_check.expected; a check by request and answer needs",
+        ),
+        (
+            entry(protocol="udp", health_check={"expected": "pong", "request": ""}),
+            DocumentError,
+            "health_check.expected is 'pong', but there is no .*health_check.request",
+        ),
+        (entry(tags={"acs:x": "1"}), DocumentError, r"listeners\[tcp/6443\].tags has acs:x, but keys that begin"),
+        (entry(port=80, tags={"aliyun": ""}), DocumentError, r"listeners\[tcp/80\].tags has aliyun, but keys"),
+        (
+            entry(tags={f"k{number}": "" for number in range(20)}),
+            DocumentError,
+            r"listeners\[tcp/6443\].tags would make 20 tags; 19 are possible",
+        ),
     ],
 )
 def test_a_listener_that_cannot_be(wanted, kind, sentence):
@@ -981,11 +1056,272 @@ def test_a_listener_as_the_api_tells_it():
         True,
         True,
     )
-    assert config.health_check.connect_port is None and config.health_check.http_codes == ("http_2xx", "http_3xx")
+    assert config.health_check.connect_port == -520 and config.health_check.http_codes == ("http_2xx", "http_3xx")
     assert config.connection_drain_timeout is None
     grouped = listeners.observe({**told, "VServerGroupId": "rsp-1"}, {"rsp-1": "haproxy"})
     assert (grouped.config.server_group, grouped.config.backend_port) == ("haproxy", None)
     assert listeners.observe({**told, "VServerGroupId": "rsp-9"}, {}).config.server_group == "rsp-9"
+
+
+UDP = Observed(
+    dataclasses.replace(
+        listeners.normalised(listeners.defaults("udp", 53)),
+        server_group="haproxy",
+        enabled=True,
+        tags={"team": "one", "aliyun.x": "y"},
+    ),
+    id="udp/53",
+    owner=OWNER,
+    status="running",
+)
+
+
+def datagrams(**options):
+    return entry(port=53, protocol="udp", **options)
+
+
+def test_a_udp_listener_is_made_with_its_own_defaults_and_names():
+    plan = build(
+        document(listeners=[datagrams(health_check={"request": "ping", "expected": "pong"}, tags={"team": 1})]), BOTH
+    )
+    assert operations(plan) == ["CreateLoadBalancerUDPListener", "StartLoadBalancerListener"]
+    assert {key: value for key, value in plan.steps[0].parameters.items() if value is not None} == {
+        "LoadBalancerId": "lb-1",
+        "ListenerPort": 53,
+        "Scheduler": "wrr",
+        "Bandwidth": -1,
+        "ProxyProtocolV2Enabled": False,
+        "HealthCheckSwitch": "on",
+        "HealthCheckConnectTimeout": 10,
+        "healthCheckInterval": 5,
+        "HealthyThreshold": 3,
+        "UnhealthyThreshold": 3,
+        "healthCheckReq": "ping",
+        "healthCheckExp": "pong",
+        "VServerGroupId": "rsp-1",
+        "Tag": [{"Key": "clusterfront:owner", "Value": "prod"}, {"Key": "team", "Value": "1"}],
+    }
+    assert plan.steps[1].parameters["ListenerProtocol"] == "udp"
+    made = plan.predicted.listener("listener:udp/53").config
+    assert (made.tags, made.purge_tags, made.persistence_timeout, made.health_check.type) == (
+        {"team": "1"},
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_udp_listener_is_changed_by_its_own_call():
+    state = dataclasses.replace(BOTH, listeners=(LISTENER, UDP))
+    plan = build(document(listeners=[datagrams(scheduler="rr")]), state)
+    assert [(step.operation, step.reason) for step in plan.steps] == [
+        ("SetLoadBalancerUDPListenerAttribute", "change scheduler from wrr to rr")
+    ]
+    assert plan.steps[0].parameters == {
+        "LoadBalancerId": "lb-1",
+        "ListenerPort": 53,
+        "Scheduler": "rr",
+        "Bandwidth": -1,
+        "ProxyProtocolV2Enabled": False,
+        "HealthCheckSwitch": "on",
+        "HealthCheckConnectTimeout": 10,
+        "HealthCheckInterval": 5,
+        "HealthyThreshold": 3,
+        "UnhealthyThreshold": 3,
+        "AclStatus": "off",
+        "VServerGroup": "on",
+        "VServerGroupId": "rsp-1",
+    }
+    assert plan.predicted.listener("listener:tcp/6443") == LISTENER
+
+
+def test_what_takes_a_setting_away_is_sent_only_where_there_is_one():
+    check = {"connect_port": 5300, "request": "ping", "expected": "pong"}
+    has = dataclasses.replace(
+        UDP, config=dataclasses.replace(UDP.config, health_check=dataclasses.replace(UDP.config.health_check, **check))
+    )
+    nothing = {"connect_port": -520, "request": "", "expected": ""}
+    plan = build(
+        document(listeners=[datagrams(health_check=nothing)]), dataclasses.replace(BOTH, listeners=(LISTENER, has))
+    )
+    taken = {"HealthCheckConnectPort": -520, "healthCheckReq": "", "healthCheckExp": ""}
+    assert {name: plan.steps[0].parameters[name] for name in taken} == taken
+    state = dataclasses.replace(BOTH, listeners=(LISTENER, UDP))
+    assert build(document(listeners=[datagrams(health_check=nothing)]), state).steps == ()
+    # one half of the pair may be there already
+    plan = build(
+        document(listeners=[datagrams(health_check={"expected": "PONG"})]),
+        dataclasses.replace(BOTH, listeners=(LISTENER, has)),
+    )
+    assert (plan.steps[0].parameters["healthCheckReq"], plan.steps[0].parameters["healthCheckExp"]) == ("ping", "PONG")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "left"),
+    [
+        ({"tags": {"team": "one"}}, [], {"team": "one"}),
+        ({"purge_tags": True}, [], {"team": "one"}),
+        ({"tags": {"new": "x"}}, ["TagResources"], {"team": "one", "new": "x"}),
+        ({"tags": {"new": "x"}, "purge_tags": True}, ["UntagResources", "TagResources"], {"new": "x"}),
+        ({"tags": {}, "purge_tags": True}, ["UntagResources"], {}),
+        (
+            {"tags": {"team": "two"}, "enabled": False, "bandwidth": 5},
+            ["SetLoadBalancerUDPListenerAttribute", "TagResources", "StopLoadBalancerListener"],
+            {"team": "two"},
+        ),
+    ],
+)
+def test_tags_of_a_listener(options, expected, left):
+    plan = build(document(listeners=[datagrams(**options)]), dataclasses.replace(BOTH, listeners=(LISTENER, UDP)))
+    assert operations(plan) == expected
+    assert plan.predicted.listener("listener:udp/53").config.tags == {**left, "aliyun.x": "y"}
+    assert all(step.parameters["ResourceId"] == ["lb-1_udp_53"] for step in plan.steps if step.verb in ("tag", "untag"))
+
+
+def test_a_udp_listener_as_the_api_tells_it():
+    told = {
+        "ListenerPort": 53,
+        "ListenerProtocol": "udp",
+        "Status": "stopped",
+        "VServerGroupId": "rsp-1",
+        "Scheduler": "qch",
+        "Bandwidth": 7,
+        "Tags": [{"TagKey": "team", "TagValue": "one"}],
+        "UDPListenerConfig": {
+            "HealthCheck": "on",
+            "HealthCheckConnectPort": 5300,
+            "HealthCheckConnectTimeout": "10",
+            "HealthCheckReq": "ping",
+            "HealthCheckExp": "pong",
+            "ConnectionDrain": "off",
+            "ProxyProtocolV2Enabled": "true",
+        },
+    }
+    found = listeners.observe(told, {"rsp-1": "resolvers"})
+    assert (found.id, found.owner, found.config.enabled) == ("udp/53", None, False)
+    config = found.config
+    assert (config.scheduler, config.bandwidth, config.proxy_protocol_v2, config.tags) == (
+        "qch",
+        7,
+        True,
+        {"team": "one"},
+    )
+    assert (config.connection_drain, config.persistence_timeout) == (None, None)
+    assert config.health_check == HealthCheck(
+        enabled=True,
+        connect_port=5300,
+        timeout=10,
+        interval=5,
+        healthy_threshold=3,
+        unhealthy_threshold=3,
+        request="ping",
+        expected="pong",
+    )
+
+
+def test_a_listener_of_a_protocol_without_options_here_is_shown_and_left():
+    told = {
+        "ListenerPort": 80,
+        "ListenerProtocol": "http",
+        "Status": "running",
+        "Scheduler": "wrr",
+        "HTTPListenerConfig": {"HealthCheck": "off", "StickySession": "on"},
+    }
+    config = listeners.observe(told, {}).config
+    assert (config.scheduler, config.persistence_timeout, config.health_check) == (
+        "wrr",
+        None,
+        HealthCheck(enabled=False),
+    )
+
+
+def test_listeners_are_found_by_what_they_have():
+    both = (LISTENER, UDP)
+    assert listeners.search(both) == [LISTENER, UDP]
+    assert listeners.search(both, port=53, protocol="udp", tags={"team": "one"}) == [UDP]
+    assert listeners.search(both, protocol="tcp", description="") == [LISTENER]
+    assert listeners.search(both, tags={"clusterfront:owner": OWNER}) == [LISTENER, UDP]
+    assert listeners.search(both, description="x") == listeners.search(both, port=80) == []
+
+
+def test_options_are_those_of_the_protocols():
+    """Every option of a check and of a listener is in a table, and the tables have the words of the specification."""
+    from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
+
+    others = {"port", "protocol", "server_group", "failover_group", "backend_port", "health_check", "access_list"}
+    others |= {"enabled", "tags", "purge_tags", "state"}
+    for spec, health_check, without in ((_argspec.LISTENER, False, others), (_argspec.HEALTH_CHECK, True, set())):
+        in_tables = {field.option for name in PROTOCOLS for field in fields(name)[health_check]}
+        assert in_tables == set(spec) - without
+        for name in PROTOCOLS:
+            for field in fields(name)[health_check]:
+                words = spec[field.option].get("choices", [])
+                taken = [
+                    word for word in words if field.rule((word,) if field.option == "http_codes" else word) is None
+                ]
+                assert not words or taken
+                assert field.default is None or field.rule(field.default) is None
+    assert set(_argspec.LISTENER["protocol"]["choices"]) == set(PROTOCOLS)
+
+
+def by_bandwidth(limit, *shares):
+    instance = dataclasses.replace(PUBLIC, config=dataclasses.replace(PUBLIC.config, bandwidth=limit))
+    entries = tuple(
+        dataclasses.replace(
+            LISTENER, id=f"tcp/{port}", config=dataclasses.replace(LISTENER.config, port=port, bandwidth=share)
+        )
+        for port, share in enumerate(shares, 1)
+    )
+    return dataclasses.replace(BOTH, load_balancer=instance, listeners=entries)
+
+
+@pytest.mark.parametrize(
+    ("state", "options"),
+    [
+        (by_bandwidth(10, 5, 5), {"listeners": [entry(port=2, bandwidth=6)]}),
+        (by_bandwidth(10, 5, 5), {"listeners": [entry(port=3, bandwidth=1)]}),
+        (by_bandwidth(10, -1), {"listeners": [entry(port=1, bandwidth=11)]}),
+        (by_bandwidth(10, 5, 5), {"load_balancer": {"bandwidth": 9}, "listeners": [entry(port=1)]}),
+        (
+            CloudState(servers=SERVERS),
+            {
+                "load_balancer": {
+                    "address_type": "internet",
+                    "instance_charge_type": "PayBySpec",
+                    "spec": "slb.s1.small",
+                    "internet_charge_type": "paybybandwidth",
+                    "bandwidth": 5,
+                },
+                "server_groups": [group()],
+                "listeners": [entry(port=1, bandwidth=6)],
+            },
+        ),
+    ],
+)
+def test_listeners_get_no_more_bandwidth_than_there_is(state, options):
+    with pytest.raises(DocumentError, match=r"Mbit/s in all, but load_balancer.bandwidth is \d+; give them no more"):
+        build(document(allow_public=True, **options), state)
+
+
+@pytest.mark.parametrize(
+    ("state", "options"),
+    [
+        (by_bandwidth(10, 5, 5), {"load_balancer": {"bandwidth": 11}, "listeners": [entry(port=2, bandwidth=6)]}),
+        (by_bandwidth(10, 5, 4), {"listeners": [entry(port=2, bandwidth=5)]}),
+        (by_bandwidth(10, 5, 5), {"listeners": [entry(port=3, bandwidth=-1)]}),
+        # what was too much before is no reason to refuse another change
+        (by_bandwidth(10, 9, 9), {"listeners": [entry(port=2, description="x")]}),
+        (by_bandwidth(10, 9, 9), {"listeners": [entry(port=2, bandwidth=8)]}),
+    ],
+)
+def test_bandwidth_that_fits(state, options):
+    assert build(document(allow_public=True, **options), state).changed
+
+
+def test_bandwidth_is_given_back_before_it_is_taken():
+    wanted = [entry(port=1, bandwidth=7), entry(port=2, bandwidth=3)]
+    plan = build(document(listeners=wanted), by_bandwidth(10, 5, 5))
+    assert [step.symbol for step in plan.steps] == ["listener:tcp/2", "listener:tcp/1"]
 
 
 # removal
@@ -1047,7 +1383,7 @@ def test_an_instance_of_others_or_with_servers_of_others_stays():
     plan = build(document(state="absent"), alone(load_balancer=dataclasses.replace(OURS, owner=None)))
     assert operations(plan) == ["DeleteLoadBalancerListener", "DeleteVServerGroup"]
     assert plan.kept == ("load balancer prod (lb-1) stays: this front end did not make it",)
-    plan = build(document(state="absent"), alone(default_pool=("i-8",)))
+    plan = build(document(state="absent"), alone(default_pool=(Backend(None, "i-8"),)))
     assert plan.kept == ("load balancer prod (lb-1) stays: others use it for server i-8 in the default pool",)
 
 

@@ -85,7 +85,9 @@ def test_the_owner_is_told_apart_from_the_text():
     assert view.server_group(STATE.server_groups[0])["backends"] == [
         {
             "server_id": "i-1",
+            "eni_id": None,
             "private_ip": "192.0.2.21",
+            "type": "ecs",
             "port": 8888,
             "weight": 100,
             "description": "first",
@@ -97,9 +99,15 @@ def test_the_owner_is_told_apart_from_the_text():
 
 def test_a_listener_has_lists_and_no_state():
     shown = view.listener(STATE.listeners[0])
-    assert shown["health_check"]["http_codes"] == ["http_2xx"] and "state" not in shown
+    assert shown["health_check"]["http_codes"] == ["http_2xx"] and not {"state", "purge_tags"} & set(shown)
     assert (shown["owner"], shown["status"]) == ("prod", "running")
     assert view.listener(STATE.listeners[1])["health_check"]["http_codes"] is None
+
+
+@pytest.mark.parametrize(("port", "shown"), [(-520, None), (8889, 8889), (None, None)])
+def test_a_check_of_the_backends_own_port_shows_none(port, shown):
+    checked = Observed(Listener(53, "udp", health_check=HealthCheck(connect_port=port)))
+    assert view.listener(checked)["health_check"]["connect_port"] == shown
 
 
 @pytest.mark.parametrize(
