@@ -13,7 +13,9 @@ Each stage writes its output to a log and counts its tests; the last line is the
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -149,13 +151,19 @@ def lint(stage: Stage) -> None:
 
 
 def unit(stage: Stage) -> None:
-    """Unit tests of pure code, and the rules of the repository."""
-    stage.pytest("tests/unit")
+    """Unit tests of pure code, to its last line, and the rules of the repository."""
+    coverage = {"COVERAGE_FILE": str(stage.log.with_suffix(".coverage"))}
+    stage.pytest("tests/unit", "--cov", "--cov-config=pyproject.toml", env=coverage)
 
 
 def engine(stage: Stage) -> None:
     """The engine against the emulated cloud, killed at every call."""
     stage.pytest("tests/engine")
+
+
+def modules(stage: Stage) -> None:
+    """Modules as users run them: any arguments, every example of the documentation, secrets kept."""
+    stage.pytest("tests/modules")
 
 
 def emulator(stage: Stage) -> None:
@@ -233,20 +241,35 @@ def core_venv(stage: Stage, version: str, python: str) -> pathlib.Path:
 
 def integration(stage: Stage) -> None:
     """ansible-test integration: every module against the emulated cloud."""
-    for target in sorted(path.parent.name for path in (ROOT / "tests/integration/targets").glob("*/aliases")):
-        if not target.startswith("setup_"):
-            stage.check(
-                tool("ansible-test"),
-                "integration",
-                "--local",
-                "--color",
-                "no",
-                "--python",
-                python_version(sys.executable),
-                target,
-                cwd=stage.tree,
-                env={"PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": ""},
-            )
+    targets = sorted(path.parent.name for path in (ROOT / "tests/integration/targets").glob("*/aliases"))
+    # a target hardly uses more than one core
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = pool.map(
+            functools.partial(integrate, stage), [name for name in targets if not name.startswith("setup_")]
+        )
+        for part in parts:
+            stage.count += part.count
+            with stage.log.open("a", encoding="utf-8") as log:
+                log.write(part.log.read_text(encoding="utf-8", errors="replace"))
+            part.log.unlink()
+
+
+def integrate(stage: Stage, target: str) -> Stage:
+    """Run one integration target, with a log of its own."""
+    part = Stage(target, stage.log.with_name(f"{stage.name}-{target}.log"), stage.tree)
+    part.check(
+        tool("ansible-test"),
+        "integration",
+        "--local",
+        "--color",
+        "no",
+        "--python",
+        python_version(sys.executable),
+        target,
+        cwd=part.tree,
+        env={"PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": ""},
+    )
+    return part
 
 
 def galaxy(stage: Stage) -> None:
@@ -319,7 +342,20 @@ def bench(stage: Stage) -> None:
 
 STAGES: dict[str, t.Callable[[Stage], None]] = {
     function.__name__: function
-    for function in (lint, unit, engine, emulator, lab, sanity, integration, galaxy, quickstart, molecule, bench)
+    for function in (
+        lint,
+        unit,
+        engine,
+        modules,
+        emulator,
+        lab,
+        sanity,
+        integration,
+        galaxy,
+        quickstart,
+        molecule,
+        bench,
+    )
 }
 
 

@@ -66,7 +66,7 @@ def play(tmp_path: pathlib.Path, collections_path: pathlib.Path) -> Play:
                 "JUNIT_TASK_CLASS": "yes",
                 "ANSIBLE_LOCALHOST_WARNING": "false",
                 "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-                "ANSIBLE_INVENTORY": "",
+                "ANSIBLE_INVENTORY": "localhost,",
             },
         )
         cases = [

@@ -1,0 +1,134 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What grows with a front end: its calls by the API's limits, and the time of its plan no faster than its size."""
+
+from __future__ import annotations
+
+import collections
+import math
+import subprocess
+import sys
+import time
+import typing as t
+import uuid
+
+import pytest
+from emulator_harness import inventory
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import (
+    ACL_ENTRIES_PER_CALL,
+    BACKENDS_PER_CALL,
+    FrontEnd,
+    front_end,
+)
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import build
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import Outcome, fetch, reconcile
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
+
+#: A list has at most 300 entries, so that 1000 are four lists.
+LIST = 250
+#: How much more than in proportion a plan may take; sorting and the noise of a shared machine are in it.
+ABOUT_LINEAR = 1.8
+#: The share of the SDK's bare import that the largest plan may take.
+SHARE = 0.05
+
+
+def document(name: str, backends: int = 0, entries: int = 0, listeners: int = 0) -> dict[str, t.Any]:
+    """A front end of a size; addresses of servers are from 192.0.2.1 on."""
+    members = [{"private_ip": f"192.0.2.{number}", "port": 8888} for number in range(1, backends + 1)]
+    lists = [
+        {"name": f"{name}-{start}", "entries": [{"cidr": f"198.51.{start}.{number}"} for number in range(LIST)]}
+        for start in range(entries // LIST)
+    ]
+    return {
+        "name": name,
+        "load_balancer": {"address_type": "intranet", "vpc_id": "vpc-ut-lab", "vswitch_id": "vsw-ut-lab"},
+        "server_groups": [{"name": "all", "backends": members}],
+        "listeners": [
+            {"port": 1000 + number, "protocol": "tcp", "server_group": "all", "enabled": True}
+            for number in range(listeners)
+        ],
+        "access_lists": [{**entry, "purge_entries": True} for entry in lists],
+    }
+
+
+@pytest.fixture(scope="module")
+def client(cloud: t.Any) -> t.Callable[[], Client]:
+    """Makes clients of a cloud with 200 servers; the pauses of a wait are short."""
+    machines = {f"machine-{number}": f"192.0.2.{number}" for number in range(1, 201)}
+    cloud.control("PUT", "inventory", inventory(machines))
+    endpoint = f"http://{cloud.address}"
+    settings = Settings("cn-hangzhou", "ut-key", "ut-secret", slb_endpoint=endpoint, ecs_endpoint=endpoint)
+    return lambda: Client(settings, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+
+
+def applied(client: Client, options: dict[str, t.Any]) -> tuple[FrontEnd, Outcome, collections.Counter[str]]:
+    """A front end that was made, and how often its plan calls each operation."""
+    wanted = front_end(options)
+    outcome = reconcile(client, wanted, check_mode=False, token=lambda: str(uuid.uuid4()))
+    return wanted, outcome, collections.Counter(step.operation for step in outcome.plan.steps)
+
+
+@pytest.mark.parametrize("backends", [1, 20, 21, 45, 200])
+def test_calls_for_servers_are_as_few_as_the_limit_allows(client: t.Callable[[], Client], backends: int) -> None:
+    dummy, outcome, calls = applied(client(), document(f"servers-{backends}", backends=backends))
+    wanted = math.ceil(backends / BACKENDS_PER_CALL)
+    assert calls["CreateVServerGroup"] + calls["AddVServerGroupBackendServers"] == wanted
+    # and the instance itself
+    assert outcome.writes == wanted + 1
+    group = outcome.after.group("all")
+    assert group is not None and len(group.config.backends or ()) == backends
+
+
+@pytest.mark.parametrize("entries", [250, 1000])
+def test_calls_for_access_lists_are_as_few_as_the_limit_allows(client: t.Callable[[], Client], entries: int) -> None:
+    dummy, outcome, calls = applied(client(), document(f"entries-{entries}", entries=entries))
+    assert calls["CreateAccessControlList"] == entries // LIST
+    assert calls["AddAccessControlListEntry"] == math.ceil(entries / ACL_ENTRIES_PER_CALL)
+    # and the instance and its group
+    assert outcome.writes == sum(calls[name] for name in calls if "AccessControlList" in name) + 2
+
+
+@pytest.mark.parametrize("listeners", [1, 50])
+def test_calls_for_listeners_are_two_for_each(client: t.Callable[[], Client], listeners: int) -> None:
+    wanted, outcome, calls = applied(client(), document(f"listeners-{listeners}", listeners=listeners))
+    assert calls["CreateLoadBalancerTCPListener"] == calls["StartLoadBalancerListener"] == listeners
+    again = reconcile(client(), wanted, check_mode=False, token=lambda: "never")
+    # reading is by pages, not by listeners
+    assert not again.plan.changed and (again.reads, again.writes) == (4, 0)
+
+
+def plan_time(wanted: FrontEnd, state: CloudState) -> float:
+    """The processor's time of the shortest of several plans: what is longer was disturbed."""
+    times = []
+    for dummy in range(25):
+        begin = time.process_time()
+        build(wanted, state)
+        times.append(time.process_time() - begin)
+    return min(times)
+
+
+def bare_import() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import alibabacloud_slb20140515.client"], check=True)
+    return time.perf_counter() - begin
+
+
+@pytest.mark.parametrize("what", ["backends", "entries"])
+def test_plans_take_about_as_much_longer_as_they_are_larger(client: t.Callable[[], Client], what: str) -> None:
+    sizes = {"backends": (10, 50, 200), "entries": (0, 250, 1000)}[what]
+    made, again = [], []
+    for size in sizes:
+        wanted, outcome, dummy = applied(client(), document(f"plan-{what}-{size}", **{what: size}))
+        state = fetch(client(), wanted)
+        assert outcome.plan.changed and not build(wanted, state).changed
+        made.append(plan_time(wanted, outcome.before))
+        again.append(plan_time(wanted, state))
+    limit = min(bare_import() for dummy in range(3)) * SHARE
+    for title, times in (("first", made), ("no-op", again)):
+        shown = ", ".join(f"{size}: {seconds * 1000:.2f} ms" for size, seconds in zip(sizes, times))
+        print(f"\n{title} plan by {what}: {shown}; the SDK's import is {limit / SHARE * 1000:.0f} ms")
+        assert times[2] / times[1] <= sizes[2] / sizes[1] * ABOUT_LINEAR, f"the {title} plan grows faster than its size"
+        assert times[2] <= limit, f"the {title} plan takes too large a share of the task"
