@@ -79,6 +79,9 @@ def state(backends: int, listeners: int, entries: int, one_group: bool = False) 
     attributes = {
         "Address": "198.51.100.253",
         "AddressIPVersion": "ipv4",
+        "AddressType": "intranet",
+        "MasterZoneId": "cn-hangzhou-i",
+        "SlaveZoneId": "cn-hangzhou-i",
         "LoadBalancerStatus": "active",
         "VpcId": VPC.vpc_id,
     }
@@ -111,7 +114,7 @@ class Plane:
                 cache.cache_clear()
             self.transactions.clear()
             begin = time.perf_counter()
-            self.plane.apply(forwarding.desired(wanted, self.switches, lambda dummy: forwarding.NORMAL))
+            self.plane.apply(forwarding.desired(wanted, self.switches, lambda dummy: forwarding.NORMAL, now=0.0))
             times.append(time.perf_counter() - begin)
             assert len(self.transactions) == 1, "it was more than one transaction"
             self.plane.apply(forwarding.Desired())
