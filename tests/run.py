@@ -242,6 +242,11 @@ def core_venv(stage: Stage, version: str, python: str) -> pathlib.Path:
 def integration(stage: Stage) -> None:
     """ansible-test integration: every module against the emulated cloud."""
     targets = sorted(path.parent.name for path in (ROOT / "tests/integration/targets").glob("*/aliases"))
+    # ansible-test makes it where it is missing, and two at once would meet there
+    key = pathlib.Path.home() / ".ansible/test/id_rsa"
+    if not key.exists():
+        key.parent.mkdir(parents=True, exist_ok=True)
+        stage.run("ssh-keygen", "-m", "PEM", "-q", "-t", "rsa", "-N", "", "-f", key)
     # a target hardly uses more than one core
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = pool.map(

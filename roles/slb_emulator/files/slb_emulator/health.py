@@ -98,6 +98,11 @@ class Checker:
         verdict = self._verdicts.get(key)
         return Health(verdict["state"], verdict["since"]) if verdict else Health(UNAVAILABLE, 0.0)
 
+    @property
+    def all_judged(self) -> bool:
+        """Whether every target had its first check."""
+        return not self._waiting
+
     def targets(self) -> list[Target]:
         return [target for target, dummy in self._tasks.values()]
 

@@ -163,8 +163,9 @@ class Service:
             asyncio.get_running_loop().call_later(max(0.0, due - self.clock()) + 0.001, self.changed)
 
     async def wait(self, timeout: float) -> bool:
+        """Wait for the data plane, and for the first check of every new server, whose verdict changes it once more."""
         deadline = time.monotonic() + timeout
-        while not self.applied and time.monotonic() < deadline:
+        while not (self.applied and self.checker.all_judged) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         return self.applied
 
