@@ -104,6 +104,11 @@ class Stage:
         )
         self.add_junit(report, well)
 
+    def pytest_on_all_cores(self, *arguments: str, env: t.Mapping[str, str] | None = None) -> None:
+        """The same with one process for each core; for tests that share neither a machine's name nor its time."""
+        # what the tests of a file learn from each other stays together
+        self.pytest("-n", str(os.cpu_count()), "--dist", "loadfile", *arguments, env=env)
+
     def add_junit(self, report: pathlib.Path, well: bool) -> None:
         """Add the counts of a report. A run that ended badly without a failed test counts as one."""
         count = Count()
@@ -153,17 +158,17 @@ def lint(stage: Stage) -> None:
 def unit(stage: Stage) -> None:
     """Unit tests of pure code, to its last line, and the rules of the repository."""
     coverage = {"COVERAGE_FILE": str(stage.log.with_suffix(".coverage"))}
-    stage.pytest("tests/unit", "--cov", "--cov-config=pyproject.toml", env=coverage)
+    stage.pytest_on_all_cores("tests/unit", "--cov", "--cov-config=pyproject.toml", env=coverage)
 
 
 def engine(stage: Stage) -> None:
     """The engine against the emulated cloud, killed at every call."""
-    stage.pytest("tests/engine")
+    stage.pytest_on_all_cores("tests/engine")
 
 
 def modules(stage: Stage) -> None:
     """Modules as users run them: any arguments, every example of the documentation, secrets kept."""
-    stage.pytest("tests/modules")
+    stage.pytest_on_all_cores("tests/modules")
 
 
 def emulator(stage: Stage) -> None:
