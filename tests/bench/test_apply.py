@@ -86,7 +86,7 @@ def state(backends: int, listeners: int, entries: int, one_group: bool = False) 
         "VpcId": VPC.vpc_id,
     }
     balancer = LoadBalancer("lb-1", "", attributes, listeners=made)
-    return State({"lb-1": balancer}, groups, lists, inventory=INVENTORY)
+    return State({"lb-1": balancer}, groups, access_lists=lists, inventory=INVENTORY)
 
 
 class Plane:
