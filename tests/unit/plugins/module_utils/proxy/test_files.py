@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import files
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files
 
 
 def make(settings, name, text, time):
     with files.staged(settings, {"a.pem": text.encode()}) as directory:
-        files.write(os.path.join(directory, files.CONFIG), text, 0o640)
+        files.write(os.path.join(directory, settings.CONFIG), text, 0o640)
         files.name_release(settings, directory, name)
     os.utime(os.path.join(settings.releases, name), (time, time))
 

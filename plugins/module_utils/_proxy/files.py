@@ -12,59 +12,11 @@ import shutil
 import tempfile
 import typing as t
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from .container import Container
+from .proxy import Proxy
 
-CONFIG = "haproxy.cfg"
-DROP_IN = "50-clusterfront.conf"
 STAGED = ".staged-"
-SERVER_STATE = "server-state.json"
-QUADLETS = "/etc/containers/systemd"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where things are on this host."""
-
-    directory: str
-    binary: str
-    unit: str
-    unit_directory: str
-    pid_file: str
-    stats_socket: str
-    master_socket: str
-    timeout: float
-    container: Container | None = None
-
-    @property
-    def releases(self) -> str:
-        return os.path.join(self.directory, "releases")
-
-    @property
-    def link(self) -> str:
-        return os.path.join(self.directory, "current")
-
-    def place(self, release: str) -> str:
-        """The directory of a release."""
-        return os.path.join(self.releases, release)
-
-    @property
-    def config(self) -> str:
-        return os.path.join(self.link, CONFIG)
-
-    @property
-    def server_state(self) -> str:
-        return os.path.join(self.directory, SERVER_STATE)
-
-    @property
-    def unit_file(self) -> str:
-        """What is ours of the unit: a drop-in of the package's, or all of a container's."""
-        if self.container is None:
-            return os.path.join(self.unit_directory, f"{self.unit}.d", DROP_IN)
-        if self.container.quadlet:
-            return os.path.join(QUADLETS, f"{self.container.name}.container")
-        return os.path.join(self.unit_directory, self.unit)
+BEFORE = ".before-clusterfront"  # what lay at the usual place when we came
 
 
 def read(path: str) -> str | None:
@@ -99,10 +51,10 @@ def write(path: str, data: str | bytes, mode: int) -> None:
 
 
 @contextmanager
-def lock(settings: Settings) -> t.Iterator[None]:
+def lock(proxy: Proxy) -> t.Iterator[None]:
     """Two runs at once don't mix; the kernel takes the lock back from a run that is killed."""
-    os.makedirs(settings.releases, mode=0o755, exist_ok=True)
-    handle = os.open(settings.releases, os.O_RDONLY | os.O_DIRECTORY)
+    os.makedirs(proxy.releases, mode=0o755, exist_ok=True)
+    handle = os.open(proxy.releases, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -111,9 +63,9 @@ def lock(settings: Settings) -> t.Iterator[None]:
 
 
 @contextmanager
-def staged(settings: Settings, beside: t.Mapping[str, bytes]) -> t.Iterator[str]:
+def staged(proxy: Proxy, beside: t.Mapping[str, bytes]) -> t.Iterator[str]:
     """The directory of a release that has no name yet; what gets none is gone afterwards."""
-    directory = tempfile.mkdtemp(dir=settings.releases, prefix=STAGED)
+    directory = tempfile.mkdtemp(dir=proxy.releases, prefix=STAGED)
     try:
         fill(directory, beside)
         yield directory
@@ -136,72 +88,91 @@ def fill(directory: str, beside: t.Mapping[str, bytes]) -> None:
         write(os.path.join(directory, name), data, 0o600)
 
 
-def name_release(settings: Settings, directory: str, release: str) -> None:
+def name_release(proxy: Proxy, directory: str, release: str) -> None:
     """Make what is staged a release; one that is there already gets its files one by one, the configuration last."""
-    final = settings.place(release)
+    final = proxy.place(release)
     if not os.path.isdir(final):
         os.rename(directory, final)
         return
-    for name in sorted(os.listdir(directory), key=lambda name: name == CONFIG):
+    for name in sorted(os.listdir(directory), key=lambda name: name == proxy.CONFIG):
         os.replace(os.path.join(directory, name), os.path.join(final, name))
 
 
-def read_release(settings: Settings, release: str, beside: t.Mapping[str, bytes]) -> str | None:
+def read_release(proxy: Proxy, release: str, beside: t.Mapping[str, bytes]) -> str | None:
     """The configuration of a release; None where it is not there, or not with these files."""
-    directory = settings.place(release)
+    directory = proxy.place(release)
     if any(read_bytes(os.path.join(directory, name)) != data for name, data in beside.items()):
         return None
-    return read(os.path.join(directory, CONFIG))
+    return read(os.path.join(directory, proxy.CONFIG))
 
 
-def list_releases(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def list_releases(proxy: Proxy) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The releases, the newest first, and what runs that were killed have left."""
-    names = os.listdir(settings.releases) if os.path.isdir(settings.releases) else []
+    names = os.listdir(proxy.releases) if os.path.isdir(proxy.releases) else []
     releases = [name for name in names if not name.startswith(".")]
-    releases.sort(key=lambda name: os.stat(os.path.join(settings.releases, name)).st_mtime, reverse=True)
+    releases.sort(key=lambda name: os.stat(os.path.join(proxy.releases, name)).st_mtime, reverse=True)
     return tuple(releases), tuple(name for name in names if name.startswith(STAGED))
 
 
-def linked_release(settings: Settings) -> str | None:
-    """The release that the link names."""
-    target = os.readlink(settings.link) if os.path.islink(settings.link) else ""
+def linked_release(proxy: Proxy) -> str | None:
+    """The release that the link names, and that lies at the usual place where there is one."""
+    target = os.readlink(proxy.link) if os.path.islink(proxy.link) else ""
     home, release = os.path.split(target)
-    return release if home == "releases" else None
+    if home != "releases":
+        return None
+    if proxy.usual_place and read(proxy.usual_place) != read(os.path.join(proxy.place(release), proxy.CONFIG)):
+        return None
+    return release
 
 
-def flip(settings: Settings, release: str | None) -> None:
+def flip(proxy: Proxy, release: str | None) -> None:
     """Point the link to a release in one step, or take the link away."""
     if release is None:
-        if os.path.islink(settings.link):
-            os.unlink(settings.link)
+        if os.path.islink(proxy.link):
+            os.unlink(proxy.link)
+        if proxy.usual_place and os.path.exists(proxy.usual_place + BEFORE):
+            os.replace(proxy.usual_place + BEFORE, proxy.usual_place)
         return
     # The time of a release tells the order in which releases are pruned.
-    os.utime(settings.place(release))
-    name = os.path.join(settings.releases, f"{STAGED}link")
+    os.utime(proxy.place(release))
+    name = os.path.join(proxy.releases, f"{STAGED}link")
     if os.path.lexists(name):
         os.unlink(name)
     os.symlink(os.path.join("releases", release), name)
-    os.replace(name, settings.link)
+    os.replace(name, proxy.link)
+    if proxy.usual_place:
+        put_config(proxy, release, read(os.path.join(proxy.place(release), proxy.CONFIG)) or "")
 
 
-def put_unit_file(settings: Settings, text: str | None) -> None:
+def put_config(proxy: Proxy, release: str, text: str) -> None:
+    """Write the configuration of the live release, also where it has a usual place; what was there before us is kept."""
+    write(os.path.join(proxy.place(release), proxy.CONFIG), text, 0o640)
+    place = proxy.usual_place
+    if place is None:
+        return
+    if os.path.exists(place) and not os.path.exists(place + BEFORE):
+        shutil.copy2(place, place + BEFORE)
+    write(place, text, 0o644)
+
+
+def put_unit_file(proxy: Proxy, text: str | None) -> None:
     """Write what is ours of the unit, or take it away."""
     if text is not None:
-        os.makedirs(os.path.dirname(settings.unit_file), mode=0o755, exist_ok=True)
-        write(settings.unit_file, text, 0o644)
-    elif os.path.exists(settings.unit_file):
-        os.unlink(settings.unit_file)
+        os.makedirs(os.path.dirname(proxy.unit_file), mode=0o755, exist_ok=True)
+        write(proxy.unit_file, text, 0o644)
+    elif os.path.exists(proxy.unit_file):
+        os.unlink(proxy.unit_file)
 
 
-def discard(settings: Settings, release: str) -> None:
+def discard(proxy: Proxy, release: str) -> None:
     """Take a release away that did not come up; what can't be removed does not stop the way back."""
-    shutil.rmtree(settings.place(release), ignore_errors=True)
+    shutil.rmtree(proxy.place(release), ignore_errors=True)
 
 
-def prune(settings: Settings, names: t.Iterable[str]) -> None:
+def prune(proxy: Proxy, names: t.Iterable[str]) -> None:
     """Remove old releases and what runs that were killed have left."""
     for name in names:
-        path = os.path.join(settings.releases, name)
+        path = os.path.join(proxy.releases, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         else:

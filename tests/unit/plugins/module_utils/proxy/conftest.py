@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """A host without systemd: everything below one directory, and a binary that takes everything."""
+    """A host without systemd: everything below one directory, and a binary that takes everything. HAProxy stands for all programs."""
     directory = tmp_path / "haproxy"
     (directory / "releases").mkdir(parents=True)
     binary = tmp_path / "binary"
     binary.write_text("#!/bin/sh\nexit 0\n")
     binary.chmod(0o755)
-    return Settings(
+    return HAProxy(
         str(directory), str(binary), "none.service", str(tmp_path / "units"), "/p", "/s", "/m", 1
     )  # fmt: skip

@@ -11,13 +11,13 @@ import os
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import files, release
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import ReleaseError
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files, release
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.proxy import File, ReleaseError, Wanted
 
 CONTENT = (
     "global\n    description clusterfront @release@\n    crt-base @directory@\nbackend a\n    server b 192.0.2.1:1\n"
 )
-WANTED = release.Wanted(CONTENT, (), None, 0, (), 3)
+WANTED = Wanted(CONTENT, (), None, 0, (), 3)
 PEM = b"-----BEGIN CERTIFICATE-----\nx\n-----BEGIN RSA PRIVATE KEY-----\nx\n"
 
 
@@ -29,7 +29,7 @@ def pem(tmp_path):
 
 
 def with_file(path, *holds):
-    return dataclasses.replace(WANTED, files=(release.File("web.pem", str(path), "'web' has tls.certificate", holds),))
+    return dataclasses.replace(WANTED, files=(File("web.pem", str(path), "'web' has tls.certificate", holds),))
 
 
 def looked(settings, wanted=WANTED):
@@ -52,7 +52,7 @@ def test_the_binary_reads_the_files_where_they_are_staged(settings, pem):
         file.write("#!/bin/sh\ntest -s $(sed -n 's/.*crt-base //p' $3)/web.pem\n")
     state, plan, new = looked(settings, with_file(pem))
     release.stage(settings, state, new)
-    assert files.read(os.path.join(settings.place(plan.release), files.CONFIG)) == plan.text
+    assert files.read(os.path.join(settings.place(plan.release), settings.CONFIG)) == plan.text
 
 
 def test_a_refused_release_leaves_nothing(settings):

@@ -12,7 +12,14 @@ import socket
 import subprocess
 import sys
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import host
+
+PROXY = HAProxy("", "", "", "", "", "", "", 1)
+
+
+def refused_bind(text, pid=0):
+    return host.refused_bind(PROXY, text, pid)
 
 
 def test_a_port_of_somebody_else_is_refused():
@@ -21,8 +28,8 @@ def test_a_port_of_somebody_else_is_refused():
         other.listen()
         port = other.getsockname()[1]
         sentence = rf"line 2 .*'bind 127.0.0.1:{port}': port {port} is in use by .*{os.getpid()}"
-        assert re.search(sentence, host.refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n"))
-    assert host.refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n") is None
+        assert re.search(sentence, refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n"))
+    assert refused_bind(f"frontend x\n    bind 127.0.0.1:{port}\n") is None
 
 
 def test_a_port_of_our_own_is_shared():
@@ -31,9 +38,9 @@ def test_a_port_of_our_own_is_shared():
         other.bind(("127.0.0.1", 0))
         other.listen()
         line = f"bind 127.0.0.1:{other.getsockname()[1]}\n"
-        assert host.refused_bind(line, os.getpid()) is None
+        assert refused_bind(line, os.getpid()) is None
         # whoever else shares it would take part of the connections
-        assert f"(process {os.getpid()})" in host.refused_bind(line)
+        assert f"(process {os.getpid()})" in refused_bind(line)
 
 
 def test_a_port_of_our_own_child_is_shared():
@@ -45,8 +52,8 @@ def test_a_port_of_our_own_child_is_shared():
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         line = f"bind 127.0.0.1:{child.stdout.readline().strip()}\n"
-        assert f"(process {child.pid})" in host.refused_bind(line)
-        assert host.refused_bind(line, os.getpid()) is None
+        assert f"(process {child.pid})" in refused_bind(line)
+        assert refused_bind(line, os.getpid()) is None
         child.communicate("\n")
 
 
@@ -55,9 +62,9 @@ def test_a_port_of_version_6():
         other.bind(("::1", 0))
         other.listen()
         port = other.getsockname()[1]
-        assert f"port {port} is in use by" in host.refused_bind(f"bind [::1]:{port}\n")
-        assert host.refused_bind(f"bind 127.0.0.1:{port}\n") is None
+        assert f"port {port} is in use by" in refused_bind(f"bind [::1]:{port}\n")
+        assert refused_bind(f"bind 127.0.0.1:{port}\n") is None
 
 
 def test_an_address_of_another_host_is_refused():
-    assert "192.0.2.250 is no address of this host" in host.refused_bind("bind 192.0.2.250:1\n")
+    assert "192.0.2.250 is no address of this host" in refused_bind("bind 192.0.2.250:1\n")

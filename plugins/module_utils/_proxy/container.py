@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""HAProxy in a container: its command lines and its unit. Pure.
+"""A program in a container: its command lines and its unit. Pure.
 
-The container shares the host's network, and sees the parent of the releases: a mount of the link's own target would
-keep showing the old release after a flip. It runs as root, as the package's unit does, and HAProxy drops to its user.
+The container sees the parent of the releases: a mount of the link's own target would keep showing the old release after a
+flip. It runs as root, as the package's unit does, and the program drops to its user.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-#: The program's name in the image; the images that there are have it in different directories.
-PROGRAM = "haproxy"
-SOCKETS = "/run/haproxy"
 LABEL = "clusterfront.unit"
-HEADER = "# Managed by Ansible (clusterfront.ha.haproxy)."
 
 
 @dataclass(frozen=True)
 class Container:
-    """What runs HAProxy, and from what."""
+    """What runs the program, and from what."""
 
     engine: str  # the program, podman or docker
     version: str  # of the engine
@@ -47,7 +43,7 @@ class Container:
 
     @property
     def log_driver(self) -> str:
-        """What leads HAProxy's lines into the journal of the unit: podman's own way came with 4.0.
+        """What leads the program's lines into the journal of the unit: podman's own way came with 4.0.
 
         Docker's client prints what the container says, and the unit runs the client.
         """
@@ -56,59 +52,73 @@ class Container:
         return "passthrough" if self.release >= (4, 0) else "journald"
 
 
-def mounts(container: Container, directory: str) -> list[str]:
-    """The parent of the releases, to read, and the sockets. The label is shared, which means nothing without SELinux."""
-    return [f"{directory}:{directory}:ro,z", f"{SOCKETS}:{SOCKETS}:z", *container.mounts]
+@dataclass(frozen=True)
+class Job:
+    """What a container of ours does."""
+
+    title: str
+    role: str
+    #: The program's name in the image; the images that there are have it in different directories.
+    program: str
+    arguments: tuple[str, ...]
+    check: tuple[str, ...]  # how it is told to read its live configuration and end
+    signal: str  # what makes its master process load it anew
+    directory: str  # of the releases and the link
+    runtime_directory: str  # its name below /run
+    mounts: tuple[str, ...]
+    facts: tuple[t.Any, ...]  # what a running container is made from; a change of it takes a new container
+    ports: tuple[str, ...] = ()  # that are published; a container without any shares the host's network
 
 
-def options(container: Container, volumes: t.Iterable[str]) -> list[str]:
+def quoted(words: t.Iterable[str]) -> str:
+    """Words as systemd has them."""
+    return " ".join(f'"{word}"' if " " in word else word for word in words)
+
+
+def options(job: Job, volumes: t.Iterable[str], ports: t.Sequence[str] = ()) -> list[str]:
     """What every container of ours has. Whoever wants an image pulled does that before, and sees it fail."""
     return [
-        "--network=host",
+        *([f"--publish={port}" for port in ports] or ["--network=host"]),
         "--user=0:0",
         "--pull=never",
-        f"--entrypoint={PROGRAM}",
+        f"--entrypoint={job.program}",
         *(f"--volume={volume}" for volume in volumes),
     ]
 
 
-def check_command(container: Container, directory: str, release: str) -> list[str]:
+def check_command(container: Container, job: Job, directory: str, release: str) -> list[str]:
     """Let the container's own binary read the configuration in a directory."""
     volumes = [f"{directory}:{directory}:ro,z", *container.mounts]
     if not release.startswith(f"{directory}/"):
         volumes.append(f"{release}:{release}:ro,z")
-    return [container.engine, "run", "--rm", *options(container, volumes), container.image]
+    return [container.engine, "run", "--rm", *options(job, volumes), container.image]
 
 
-def fingerprint(container: Container, directory: str, config: str, master_socket: str) -> str:
-    """What a running container was made from; a change of it takes a new container."""
-    facts = [container.engine, container.image, *mounts(container, directory), config, master_socket]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+def fingerprint(job: Job) -> str:
+    """What a running container was made from."""
+    return hashlib.sha256(json.dumps(job.facts).encode()).hexdigest()[:12]
 
 
-def unit_text(container: Container, directory: str, config: str, master_socket: str, limit: int | None) -> str:
+def unit_text(container: Container, job: Job, limit: int | None) -> str:
     """The unit, as a quadlet or as systemd has it.
 
-    USR2 makes the master process load the configuration anew, in the container that runs.
+    A signal makes the master process load the configuration anew, in the container that runs.
     """
     engine, name = container.engine, container.name
-    program = ["-W", "-db", "-f", config, "-S", master_socket]
-    label = f"{LABEL}={fingerprint(container, directory, config, master_socket)}"
-    extra = [f"--log-driver={container.log_driver}", "--stop-signal=TERM", f"--label={label}"]
+    extra = [f"--log-driver={container.log_driver}", "--stop-signal=TERM", f"--label={LABEL}={fingerprint(job)}"]
     # Podman gives plenty, or what containers.conf says; a limit of ours would displace all limits that stand there.
     extra += [f"--ulimit=nofile={limit}:{limit}"] if limit and not container.podman else []
-    volumes = mounts(container, directory)
     unit = [
-        HEADER,
+        f"# Managed by Ansible (clusterfront.ha.{job.role}).",
         "[Unit]",
-        "Description=HAProxy in a container (clusterfront.ha)",
+        f"Description={job.title} in a container (clusterfront.ha)",
         "Wants=network-online.target",
         "After=network-online.target",
     ]
     service = [
-        f"ExecReload={engine} exec {name} {PROGRAM} -c -q -f {config}",
-        f"ExecReload={engine} kill --signal=USR2 {name}",
-        "RuntimeDirectory=haproxy",
+        f"ExecReload={quoted([engine, 'exec', name, job.program, *job.check])}",
+        f"ExecReload={engine} kill --signal={job.signal} {name}",
+        f"RuntimeDirectory={job.runtime_directory}",
         "RuntimeDirectoryMode=0755",
         "RuntimeDirectoryPreserve=yes",
         "Restart=always",
@@ -122,13 +132,14 @@ def unit_text(container: Container, directory: str, config: str, master_socket: 
             "[Container]",
             f"ContainerName={name}",
             f"Image={container.image}",
-            f"Exec={' '.join(program)}",
-            "Network=host",
-            *(f"Volume={volume}" for volume in volumes),
-            f"PodmanArgs={' '.join(['--user=0:0', '--pull=never', f'--entrypoint={PROGRAM}', *extra])}",
+            f"Exec={quoted(job.arguments)}",
+            *([f"PublishPort={port}" for port in job.ports] or ["Network=host"]),
+            *(f"Volume={volume}" for volume in job.mounts),
+            f"PodmanArgs={' '.join(['--user=0:0', '--pull=never', f'--entrypoint={job.program}', *extra])}",
         ]
         return "\n".join([*unit, "", *quadlet, "", "[Service]", *service, "", *install]) + "\n"
-    run = [engine, "run", "--rm", f"--name={name}", *extra, *options(container, volumes), container.image, *program]
+    run = [engine, "run", "--rm", f"--name={name}", *extra, *options(job, job.mounts, job.ports), container.image]
+    run += job.arguments
     if container.podman:
         # conmon tells systemd when the container runs, and that conmon is the process to watch.
         run[3:3] = ["--replace", "--detach", "--sdnotify=conmon", "--cgroups=no-conmon"]
@@ -141,7 +152,7 @@ def unit_text(container: Container, directory: str, config: str, master_socket: 
         unit += ["Requires=docker.service", "After=docker.service"]
         kind = ["Type=exec", f"ExecStartPre=-{engine} rm --force {name}"]
         stop = [f"ExecStop={engine} stop --time=10 {name}"]
-    start = [*kind, f"ExecStart={' '.join(run)}", *stop]
+    start = [*kind, f"ExecStart={quoted(run)}", *stop]
     return "\n".join([*unit, "", "[Service]", *start, *service, "", *install]) + "\n"
 
 
