@@ -159,9 +159,15 @@ def bind_problem(bind: Bind, ours: t.Collection[int]) -> str | None:
     there = listening(bind.port)
     if refused is None:
         there = [entry for entry in there if entry.address == bind.address]
-    foreign = [pid for pid in holders({entry.inode for entry in there}) if pid not in ours]
-    if foreign or refused == errno.EADDRINUSE:
+    owners = holders({entry.inode for entry in there})
+    foreign = [pid for pid in owners if pid not in ours]
+    if foreign or (refused == errno.EADDRINUSE and not owners):
         return f"port {bind.port} is in use by {named(foreign)}"
+    if refused == errno.EADDRINUSE and bind.address not in [entry.address for entry in there]:
+        # who does not share its sockets opens the new one while it has the old one
+        return (
+            f"port {bind.port} is open on {there[0].address} by what runs now, which can change that by a restart only"
+        )
     return None
 
 
@@ -170,6 +176,8 @@ def refused_bind(proxy: Proxy, text: str, pid: int = 0) -> str | None:
 
     `pid` is the master process that runs, whose own listeners are no problem.
     """
+    if pid and proxy.own_network:
+        return None  # the ports of this host are the engine's, which has them already
     ours = family(pid)
     for bind in proxy.binds(text):
         problem = bind_problem(bind, ours)

@@ -109,6 +109,11 @@ class Proxy:
         return None
 
     @property
+    def own_network(self) -> bool:
+        """Whether the process listens in a network that is not the host's."""
+        return False
+
+    @property
     def server_state(self) -> str:
         return os.path.join(self.directory, SERVER_STATE)
 

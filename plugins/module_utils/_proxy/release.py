@@ -73,12 +73,13 @@ def prepare(proxy: Proxy, wanted: Wanted) -> Release:
     texts = {name: text.encode() for name, text in wanted.texts}
     missing = [f"{file.option} {file.source}, which is not there" for file, data in found.items() if data is None]
     inputs = {path: files.read_bytes(path) for path in wanted.inputs}
-    name = release_id(wanted.content, {**inputs, **texts, **{file.name: data for file, data in found.items()}})
+    release = release_id(wanted.content, {**inputs, **texts, **{file.name: data for file, data in found.items()}})
     states = read_states(proxy)
-    text = wanted.content.replace(MARK, name).replace(PLACE, proxy.place(name))
-    beside = {**texts, **{file.name: data for file, data in found.items() if data is not None}}
+    text = wanted.content.replace(MARK, release).replace(PLACE, proxy.place(release))
+    beside = {name: data.replace(PLACE.encode(), proxy.place(release).encode()) for name, data in texts.items()}
+    beside.update({file.name: data for file, data in found.items() if data is not None})
     sources = {file.name: file.source for file in wanted.files}
-    return Release(name, proxy.with_states(text, states), beside, sources, states, tuple(missing))
+    return Release(release, proxy.with_states(text, states), beside, sources, states, tuple(missing))
 
 
 def find_limit(proxy: Proxy, properties: t.Mapping[str, str], state: State, wanted: Wanted, text: str) -> Limit:
