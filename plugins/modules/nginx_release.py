@@ -116,6 +116,8 @@ steps:
   sample: [stage, flip, reload]
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _release_module as common
@@ -133,8 +135,11 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
     proxy = nginx_of(params, params["unit_directory"], common.container_of(params["container"]))
-    texts = tuple(sorted((name, str(text)) for name, text in params["texts"].items()))
-    common.run_release(module, proxy, reserve=0, texts=texts, lenient=params["lenient"])
+    # a template may have made a list of what was JSON
+    texts = {
+        name: text if isinstance(text, str) else json.dumps(text, indent=1) for name, text in params["texts"].items()
+    }
+    common.run_release(module, proxy, reserve=0, texts=tuple(sorted(texts.items())), lenient=params["lenient"])
 
 
 if __name__ == "__main__":
