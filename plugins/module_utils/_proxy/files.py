@@ -132,6 +132,8 @@ def flip(proxy: Proxy, release: str | None) -> None:
             os.unlink(proxy.link)
         if proxy.usual_place and os.path.exists(proxy.usual_place + BEFORE):
             os.replace(proxy.usual_place + BEFORE, proxy.usual_place)
+            if os.path.getsize(proxy.usual_place) == 0:
+                os.unlink(proxy.usual_place)
         return
     # The time of a release tells the order in which releases are pruned.
     os.utime(proxy.place(release))
@@ -150,8 +152,9 @@ def put_config(proxy: Proxy, release: str, text: str) -> None:
     place = proxy.usual_place
     if place is None:
         return
-    if os.path.exists(place) and not os.path.exists(place + BEFORE):
-        shutil.copy2(place, place + BEFORE)
+    if not os.path.exists(place + BEFORE):
+        # an empty one says that there was none
+        shutil.copy2(place if os.path.exists(place) else os.devnull, place + BEFORE)
     write(place, text, 0o644)
 
 
