@@ -47,7 +47,11 @@ def limits(listen: Options, balance: str) -> t.Iterator[str]:
     times = {**{f"timeouts.{key}": value for key, value in timeouts.items()}}
     times.update((f"health_check.{key}", value) for key, value in given(listen.get("health_check")).items())
     for key, value in times.items():
-        if str(value).endswith("us") and key not in ("health_check.path", "health_check.host", "health_check.server_name"):
+        if str(value).endswith("us") and key not in (
+            "health_check.path",
+            "health_check.host",
+            "health_check.server_name",
+        ):
             yield f"has {key} '{value}'; the shortest unit of nginx is ms"
     if spread in ("source", "random") and any(server.get("backup") for server in listen.get("backends") or []):
         yield f"has backup servers and balance '{spread}', which nginx can't do at once; take leastconn or roundrobin"
@@ -83,6 +87,12 @@ def nginx_checks(listens: t.Sequence[Options], timeout: str) -> list[dict[str, t
             for server in listen["backends"]
         ]
         found.append(
-            {"listen": listen["name"], "pool": listen["pool"], "ready": listen["ready"], "check": common, "servers": servers}
+            {
+                "listen": listen["name"],
+                "pool": listen["pool"],
+                "ready": listen["ready"],
+                "check": common,
+                "servers": servers,
+            }
         )
     return found
