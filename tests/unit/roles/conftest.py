@@ -19,8 +19,7 @@ def render_cases(root, collections_path, directory, role, template, cases):
     """The text of a template for each case: the role's defaults and variables, with the case's own on top."""
     role_path = root / "roles" / role
     base = {}
-    presets = sorted((role_path / "vars" / "presets").glob("*.yml"))
-    for path in [role_path / name for name in ("defaults/main.yml", "vars/main.yml", "vars/Debian.yml")] + presets:
+    for path in [role_path / name for name in ("defaults/main.yml", "vars/main.yml", "vars/Debian.yml")]:
         if path.exists():
             base.update(yaml.safe_load(path.read_text()))
     for name, case in cases.items():
