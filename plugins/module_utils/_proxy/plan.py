@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from .parse import Server
 
 
+LIMIT_STEP = 4096  # limits of open files are multiples of this
+
+
 @dataclass(frozen=True)
 class Limit:
     """Open files: what the drop-in has to state, and what the running process has to be raised to."""
@@ -70,6 +73,11 @@ class Plan:
             "prune": bool(self.prune),
         }
         return [name for name, needed in wanted.items() if needed]
+
+
+def rounded_up(needed: int) -> int:
+    """A limit with room: one server more must not need another one, which a running process may be refused."""
+    return -(-needed // LIMIT_STEP) * LIMIT_STEP
 
 
 def make_plan(state: State, release: str, text: str, unit_file: str, limit: Limit, keep: int) -> Plan:

@@ -18,7 +18,7 @@ from . import files, host
 from .container import unit_text
 from .host import wait_for
 from .parse import Server, limit_line, pem_problem
-from .plan import Limit, Plan, State, lost_server, make_plan, outage, release_id
+from .plan import Limit, Plan, State, lost_server, make_plan, outage, release_id, rounded_up
 from .proxy import File, Listener, Proxy, ReleaseError, Wanted
 from .states import Intent, StateError, parse_states
 
@@ -93,9 +93,10 @@ def find_limit(proxy: Proxy, properties: t.Mapping[str, str], state: State, want
         return Limit(limit_line(state.unit_file), None)
     if limit >= needed and state.pid:
         return Limit(max(needed, limit_line(state.unit_file) or 0), None)
-    possible = host.transient_limit(str(needed))
+    roomy = rounded_up(needed)
+    possible = host.transient_limit(str(roomy))
     if possible >= needed:
-        return Limit(needed, needed)
+        return Limit(min(roomy, possible), min(roomy, possible))
     sentence = proxy.out_of_files(wanted, text, max(limit, possible))
     if not wanted.lenient:
         raise ReleaseError(sentence)
