@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from .parse import Server
 
-
 LIMIT_STEP = 4096  # limits of open files are multiples of this
 
 

@@ -28,7 +28,10 @@ WELL = {
     "rke2": {"rancher_rke2": True},
     "slb": {"rancher_topology": "slb", "rancher_ingress": "traefik"},
     "slb_unknown_ingress": {"rancher_topology": "slb"},
-    "public": {"rancher_load_balancer": {"address_type": "internet"}, "rancher_allow": ["192.0.2.0/24", "198.51.100.7/32"]},
+    "public": {
+        "rancher_load_balancer": {"address_type": "internet"},
+        "rancher_allow": ["192.0.2.0/24", "198.51.100.7/32"],
+    },
     "alone": {"rancher_topology": "balancers", "rancher_lb_group": "one", "rancher_vip": {"address": "192.0.2.100/24"}},
 }
 REFUSED = {
@@ -54,8 +57,14 @@ REFUSED = {
         {"rancher_layer": 7, "rancher_topology": "slb", "rancher_certificate": "/etc/ssl/rancher.pem"},
         "rancher_layer is 7, but with rancher_topology slb nothing ends TLS",
     ),
-    "no_certificate": ({"rancher_layer": 7}, "rancher_certificate is empty, but with rancher_layer 7 TLS ends at the balancers"),
-    "address_and_slb": ({"rancher_vip": {"address": "192.0.2.100/24"}}, "rancher_vip is given, but rancher_topology is slb_balancers"),
+    "no_certificate": (
+        {"rancher_layer": 7},
+        "rancher_certificate is empty, but with rancher_layer 7 TLS ends at the balancers",
+    ),
+    "address_and_slb": (
+        {"rancher_vip": {"address": "192.0.2.100/24"}},
+        "rancher_vip is given, but rancher_topology is slb_balancers",
+    ),
 }
 
 
@@ -72,12 +81,19 @@ def made(collections_path, tmp_path_factory):
     tasks = []
     for name, change in cases.items():
         told = "{{ ansible_failed_result.msg | default('') }}"
-        shown = {"document": "{{ __rancher_document }}", "front_end": "{{ __rancher_frontend }}", "presets": "{{ __rancher_presets }}"}
+        shown = {
+            "document": "{{ __rancher_document }}",
+            "front_end": "{{ __rancher_frontend }}",
+            "presets": "{{ __rancher_presets }}",
+        }
         write = {"dest": f"{directory}/{name}.out", "mode": "0600"}
         role = {"ansible.builtin.include_role": {"name": "clusterfront.ha.rancher", "public": True}}
         tasks.append(
             {
-                "block": [role, {"ansible.builtin.copy": {**write, "content": "{{ shown | to_json }}"}, "vars": {"shown": shown}}],
+                "block": [
+                    role,
+                    {"ansible.builtin.copy": {**write, "content": "{{ shown | to_json }}"}, "vars": {"shown": shown}},
+                ],
                 "rescue": [{"ansible.builtin.copy": {**write, "content": told}}],
                 "vars": {**BASE, **change},
             }
@@ -145,7 +161,9 @@ def test_an_slb_alone_asks_the_ingress(made):
     assert {(check["type"], check["connect_port"], check["uri"]) for check in checks} == {("http", 80, "/ping")}
     group = well(made, "slb")["document"]["server_groups"][0]
     assert [backend["private_ip"] for backend in group["backends"]] == list(HOSTS["rancher"].values())
-    assert {entry["health_check"]["type"] for entry in well(made, "slb_unknown_ingress")["document"]["listeners"]} == {"tcp"}
+    assert {entry["health_check"]["type"] for entry in well(made, "slb_unknown_ingress")["document"]["listeners"]} == {
+        "tcp"
+    }
 
 
 def test_a_public_one_is_guarded(made):

@@ -93,11 +93,15 @@ MATRICES = {
 
 @pytest.mark.parametrize(("nodes", "expected"), MATRICES.values(), ids=MATRICES)
 def test_matrices(nodes, expected):
-    assert [(finding.code, finding.severity) for finding in diagnose(nodes, ENDPOINT, SERVICES["kube_apiserver"])] == expected
+    assert [
+        (finding.code, finding.severity) for finding in diagnose(nodes, ENDPOINT, SERVICES["kube_apiserver"])
+    ] == expected
 
 
 def finding(name, code):
-    return next(found for found in diagnose(MATRICES[name][0], ENDPOINT, SERVICES["kube_apiserver"]) if found.code == code)
+    return next(
+        found for found in diagnose(MATRICES[name][0], ENDPOINT, SERVICES["kube_apiserver"]) if found.code == code
+    )
 
 
 def test_the_hairpin_is_one_sentence_with_its_cures():

@@ -168,4 +168,4 @@ def test_failed_reloads(now, seconds, wanted):
 
 
 def test_limits_have_room():
-    assert [rounded_up(needed) for needed in (1, 4096, 4097)] == [4096, 4096, 8192]
+    assert [common.rounded_up(needed) for needed in (1, 4096, 4097)] == [4096, 4096, 8192]
