@@ -153,7 +153,8 @@ def inspect_command(container: Container) -> list[str]:
 
 def parse_inspect(code: int, output: str) -> tuple[int, str]:
     """The process of a running container on the host, and what it was made from; 0 where none runs."""
-    fields = output.split()
+    # an engine may warn before it answers: podman 5 does under cgroup v1
+    fields = (output.splitlines() or [""])[-1].split()
     if code != 0 or len(fields) < 2 or fields[0] != "true":
         return 0, ""
     return int(fields[1]), fields[2] if len(fields) > 2 else ""
