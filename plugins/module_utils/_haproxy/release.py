@@ -33,6 +33,7 @@ from .plan import (
     outage,
     release_id,
     reload_failed,
+    rounded_up,
 )
 from .states import Intent, StateError, parse_states, with_states
 
@@ -131,9 +132,10 @@ def find_limit(
         return Limit(limit_line(state.unit_file), None)
     if limit >= needed and state.pid:
         return Limit(max(needed, limit_line(state.unit_file) or 0), None)
-    possible = host.transient_limit(str(needed))
+    roomy = rounded_up(needed)
+    possible = host.transient_limit(str(roomy))
     if possible >= needed:
-        return Limit(needed, needed)
+        return Limit(min(roomy, possible), min(roomy, possible))
     raise ReleaseError(
         out_of_files(wanted.maxconn, wanted.shares, wanted.reserve, servers, threads, max(limit, possible))
     )

@@ -131,6 +131,7 @@ def test_what_reads_a_configuration_before_it_is_live():
         (0, "true 4711 0123456789ab\n", (4711, "0123456789ab")),
         (0, "true 4711 <no value>\n", (4711, "<no")),
         (0, "true 4711 \n", (4711, "")),
+        (0, "time=... level=warning msg=\"deprecated\"\ntrue 4711 0123456789ab\n", (4711, "0123456789ab")),
         (0, "false 0 0123456789ab\n", (0, "")),
         (125, "Error: no such container", (0, "")),
         (0, "", (0, "")),

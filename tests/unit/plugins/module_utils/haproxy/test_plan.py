@@ -156,3 +156,7 @@ def test_outages():
 )
 def test_failed_reloads(now, seconds, wanted):
     assert plan.reload_failed(Master((15,), 0), now, seconds) is wanted
+
+
+def test_limits_have_room():
+    assert [plan.rounded_up(needed) for needed in (1, 4096, 4097)] == [4096, 4096, 8192]
