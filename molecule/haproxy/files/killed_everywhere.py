@@ -70,6 +70,7 @@ def main() -> None:
                 wrong.append([killed.stderr, again.stdout, live, left])
             if json.loads(run(program, hook, 0).stdout or "{}").get("changed", True):
                 wrong.append([killed.stderr, "a third run changes something"])
+        run(programs[1], hook, 0)
     print(json.dumps({"steps": steps, "wrong": wrong}))
 
 

@@ -13,7 +13,7 @@ from lab import failures, until
 from lan import SERVERS, on, said
 
 #: A package, a plain unit, and a quadlet.
-KINDS = ("lb-1", "lb-4", "lb-5")
+KINDS = ("lb-3", "lb-4", "lb-5")
 
 
 def server(**options: t.Any) -> list[dict[str, t.Any]]:
