@@ -57,15 +57,17 @@ def test_changes_go_unnoticed() -> None:
 def test_and_so_do_those_that_follow() -> None:
     boxes = containers()
     new_certificate("lb-4", "second.example.com")
+    # the programs that Ansible runs for these are killed later on
     kept = {"ansible_python_interpreter": "/usr/local/bin/keeping-python"}
+    changes = {"lb-1": WAITING, "lb-2": {}, "lb-3": WEIGHTED, "lb-4": WAITING, "lb-5": MORE}
     with unnoticed({"lb-1": 80, "lb-2": 80, "lb-3": 80, "lb-4": 443, "lb-5": 80}):
-        LAN.converged({"lb-1": WAITING, "lb-2": {}, "lb-3": {**WEIGHTED, **kept}, "lb-4": {}, "lb-5": {**MORE, **kept}})
+        LAN.converged({name: {**variables, **kept} for name, variables in changes.items()})
         assert "timeout queue 11s" in configuration("lb-1")
         assert "web-4" not in servers("lb-2")
         assert servers("lb-3")["web-1"] == "50"
         assert certificate("lb-4") == "second.example.com"
         assert "web-4" in servers("lb-5")
-        LAN.converged({"lb-1": {}, "lb-3": kept, "lb-5": kept})
+        LAN.converged(dict.fromkeys(("lb-1", "lb-3", "lb-4", "lb-5"), kept))
     assert "web-4" not in servers("lb-5")
     assert containers() == boxes
 

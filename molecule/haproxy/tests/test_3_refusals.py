@@ -14,7 +14,7 @@ Broken = tuple[dict[str, t.Any], str]
 
 DIRECTIVE: Broken = (
     {"haproxy_extra_config": "backend broken\n    balanse roundrobin\n"},
-    "of the configuration, 'balanse roundrobin': unknown keyword 'balanse' in 'backend' section; nothing was changed.",
+    "of the configuration, 'balanse roundrobin': unknown keyword 'balanse' in 'backend' section",
 )
 LISTEN = {"name": "third", "backends": [{"name": "web-1", "address": "198.51.100.11"}], "backend_port": 8080}
 PORT: Broken = (
@@ -34,8 +34,8 @@ TWICE: Broken = (
     "haproxy_listens: port 443 is bound by 'secure' and 'third'; give every listen a port of its own.",
 )
 NOWHERE: Broken = (
-    {"extra_listens": [{**LISTEN, "bind": [{"port": 9100}], "backends": [{"name": "web-9"}]}]},
-    "web-9",
+    {"extra_listens": [{**LISTEN, "bind": [{"port": 9100}], "backends": [{"name": "web-9", "address": ""}]}]},
+    "has server 'web-9' without an address",
 )
 
 

@@ -204,5 +204,5 @@ def prune(settings: Settings, names: t.Iterable[str]) -> None:
         path = os.path.join(settings.releases, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
-        else:
+        elif os.path.lexists(path):  # the link that a killed run has left may have been used since
             os.unlink(path)

@@ -57,7 +57,7 @@ def test_prune_takes_releases_and_leftovers(settings):
     for name in ("a", "b"):
         make(settings, name, name, 1)
     os.symlink("releases/a", os.path.join(settings.releases, ".staged-link"))
-    files.prune(settings, ("b", ".staged-link"))
+    files.prune(settings, ("b", ".staged-link", ".staged-used-since"))
     assert os.listdir(settings.releases) == ["a"]
 
 
