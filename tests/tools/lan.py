@@ -66,7 +66,9 @@ class Scenario:
             book.flush()
             return self.run(pathlib.Path(book.name), {name: {} for name in names})
 
-    def traffic(self, name: str, seconds: float, rate: float, port: int = 80, path: str = "/", *options: str) -> Traffic:
+    def traffic(
+        self, name: str, seconds: float, rate: float, port: int = 80, path: str = "/", *options: str
+    ) -> Traffic:
         """Requests from the client to a balancer, or to an address."""
         plain = () if port == 443 else ("--plain",)
         target = (self.address.get(name, name), str(port), path, *plain, *options)
@@ -79,7 +81,18 @@ class Scenario:
     def status(self, name: str, path: str = "/readyz", port: int = 8889) -> str:
         """The status of a path of the health port, asked by the client."""
         done = subprocess.run(
-            inside(CLIENT, "curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}", f"http://{self.address[name]}:{port}{path}"),
+            inside(
+                CLIENT,
+                "curl",
+                "-s",
+                "-m",
+                "2",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                f"http://{self.address[name]}:{port}{path}",
+            ),
             capture_output=True,
             text=True,
             check=False,

@@ -41,7 +41,10 @@ def configuration(name: str) -> str:
 def unnoticed(ports: t.Mapping[str, int]) -> t.Iterator[None]:
     """Short requests and held streams to balancers or addresses at their ports, none of which may fail or be cut."""
     loads: dict[str, list[Traffic]] = {
-        name: [LAN.traffic(name, 120, 10, port), LAN.traffic(name, 120, 1, port, f"/hold?seconds={HELD}", "--timeout", "30")]
+        name: [
+            LAN.traffic(name, 120, 10, port),
+            LAN.traffic(name, 120, 1, port, f"/hold?seconds={HELD}", "--timeout", "30"),
+        ]
         for name, port in ports.items()
     }
     try:
@@ -49,6 +52,8 @@ def unnoticed(ports: t.Mapping[str, int]) -> t.Iterator[None]:
     finally:
         met = {name: [load.stop() for load in both] for name, both in loads.items()}
     for name, (short, held) in met.items():
-        print(f"{name}: {len(failures(short))} of {len(short)} requests failed, {len(failures(held))} of {len(held)} streams were cut")
+        print(
+            f"{name}: {len(failures(short))} of {len(short)} requests failed, {len(failures(held))} of {len(held)} streams were cut"
+        )
         assert short and held
         assert not failures([*short, *held]), (name, failures([*short, *held])[:5])

@@ -10,7 +10,9 @@ from balancers import ALL, CONTAINERS, LAN, UNIT
 from lan import on
 
 #: What changes on a machine by itself, and where Ansible puts its modules.
-NOT_LOOKED_AT = "! -path '/var/log/*' ! -path '/root/.ansible*' ! -path '/var/lib/systemd/*' ! -path /root ! -path '/var/cache/*'"
+NOT_LOOKED_AT = (
+    "! -path '/var/log/*' ! -path '/root/.ansible*' ! -path '/var/lib/systemd/*' ! -path /root ! -path '/var/cache/*'"
+)
 
 
 def test_check_mode_predicts_and_touches_nothing() -> None:
@@ -31,4 +33,6 @@ def test_kind(name) -> None:
     assert (on(name, "command -v haproxy; true") == "") == (name in CONTAINERS)
     wanted = "12" if name in ("lb-1", "lb-2", "lb-4") else "13"
     assert on(name, "cat /etc/debian_version").split(".")[0] == wanted
-    assert [LAN.status(name, path) for path in ("/livez", "/readyz", "/readyz/web", "/metrics")] == ["200"] * 3 + ["404"]
+    assert [LAN.status(name, path) for path in ("/livez", "/readyz", "/readyz/web", "/metrics")] == ["200"] * 3 + [
+        "404"
+    ]

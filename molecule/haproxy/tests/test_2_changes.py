@@ -22,7 +22,9 @@ WAITING = {"haproxy_timeout_queue": "11s"}
 def certificate(name: str) -> str:
     """Whose certificate clients see."""
     command = f"openssl s_client -connect {LAN.address[name]}:443 </dev/null 2>/dev/null | openssl x509 -noout -subject"
-    return subprocess.run(inside(CLIENT, "sh", "-c", command), capture_output=True, text=True, check=True).stdout.split()[-1]
+    return subprocess.run(
+        inside(CLIENT, "sh", "-c", command), capture_output=True, text=True, check=True
+    ).stdout.split()[-1]
 
 
 def new_certificate(name: str, subject: str) -> None:
@@ -36,7 +38,11 @@ def containers() -> list[str]:
 
 def servers(name: str) -> dict[str, str]:
     """The servers of the backend web, and their weights."""
-    return {row["svname"]: row["weight"] for row in haproxy_rows(name) if row["pxname"] == "web" and row["svname"].startswith("web-")}
+    return {
+        row["svname"]: row["weight"]
+        for row in haproxy_rows(name)
+        if row["pxname"] == "web" and row["svname"].startswith("web-")
+    }
 
 
 def test_changes_go_unnoticed() -> None:

@@ -25,10 +25,7 @@ CERTIFICATE: Broken = (
     {"extra_listens": [{**LISTEN, "bind": [{"port": 9443}], "tls": {"certificate": "/etc/ssl/nowhere.pem"}}]},
     "'third' has tls.certificate /etc/ssl/nowhere.pem, which is not there; nothing was changed.",
 )
-CONNECTIONS: Broken = (
-    {"haproxy_maxconn": 20000},
-    "haproxy_maxconn is 20000 for each of 2 listens, which needs ",
-)
+CONNECTIONS: Broken = ({"haproxy_maxconn": 20000}, "haproxy_maxconn is 20000 for each of 2 listens, which needs ")
 TWICE: Broken = (
     {"extra_listens": [{**LISTEN, "bind": [{"port": 443}]}]},
     "haproxy_listens: port 443 is bound by 'secure' and 'third'; give every listen a port of its own.",

@@ -12,7 +12,6 @@ from balancers import LAN, release, unnoticed
 from lab import SANDBOX, podman
 from lan import on
 
-
 #: The first step that a host's run is killed at, and the stride to the next. A container differs in few of them.
 STEPS = {"lb-1": (1, 2), "lb-3": (2, 2), "lb-5": (2, 3)}
 
@@ -30,6 +29,8 @@ def test_killed_between_any_two_steps() -> None:
     with unnoticed(dict.fromkeys(STEPS, 80)), concurrent.futures.ThreadPoolExecutor() as pool:
         results = dict(zip(STEPS, pool.map(killed, STEPS)))
     for name, result in results.items():
-        print(f"{name}: killed at {len(result['steps'])} steps, {len(result['wrong'])} went wrong; live is {release(name)}")
+        print(
+            f"{name}: killed at {len(result['steps'])} steps, {len(result['wrong'])} went wrong; live is {release(name)}"
+        )
         assert not result["wrong"], result["wrong"]
         assert len(result["steps"]) > 8

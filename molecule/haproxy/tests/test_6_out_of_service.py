@@ -51,7 +51,9 @@ def test_drained_server() -> None:
     for name in KINDS:
         ours = [stream for stream in streams[name] if stream["server"] == "web-1"]
         last = max(stream["start"] + stream["seconds"] for stream in ours) - begun
-        print(f"{name}: {len(ours)} streams of the drained server, the last ended after {last:.1f}s; the wait returned after {took:.1f}s")
+        print(
+            f"{name}: {len(ours)} streams of the drained server, the last ended after {last:.1f}s; the wait returned after {took:.1f}s"
+        )
         assert ours and not failures(streams[name])
         assert last < took
 
@@ -99,8 +101,12 @@ def test_readiness() -> None:
         log = f"journalctl -u {UNIT[name]} --since @{int(stopped)} -o short-unix --no-pager | grep -E 'Server (web|secure)/web-. is DOWN'"
         lines = on(name, log).splitlines()
         # a listen without a server is enough
-        red = min(max(float(line.split()[0]) for line in lines if f" {listen}/" in line) for listen in ("web", "secure"))
-        print(f"{name}: 503 {turned[name] - stopped:.2f}s after the servers went, {turned[name] - red:+.2f}s after a listen had none that was well")
+        red = min(
+            max(float(line.split()[0]) for line in lines if f" {listen}/" in line) for listen in ("web", "secure")
+        )
+        print(
+            f"{name}: 503 {turned[name] - stopped:.2f}s after the servers went, {turned[name] - red:+.2f}s after a listen had none that was well"
+        )
         # one check interval, and an interval of two seconds varies by a twentieth
         assert turned[name] - red < 2.1
         assert LAN.status(name, "/livez") == "200"

@@ -49,7 +49,9 @@ def test_address_moves(die) -> None:
     bad = failures(requests)
     late = [request for request in requests if request["start"] > dead + MOVED]
     last = max((request["start"] - dead for request in bad), default=0.0)
-    print(f"{first} by {die.__name__}: {len(bad)} of {len(requests)} failed, the last of them started {last:.2f}s after")
+    print(
+        f"{first} by {die.__name__}: {len(bad)} of {len(requests)} failed, the last of them started {last:.2f}s after"
+    )
     assert moved
     assert bad, "what died has served nobody"
     assert len(bad) <= MOVED * 20

@@ -15,7 +15,9 @@ FOREIGN = ("/etc/haproxy/mine.cfg", "/etc/systemd/system/haproxy.service.d/mine.
 
 def ours(name: str) -> list[str]:
     """What is there of what the role and its kind make."""
-    return on(name, "find /etc -name '*clusterfront*' -o -path '/etc/haproxy/releases*' -o -path /etc/haproxy/current").split()
+    return on(
+        name, "find /etc -name '*clusterfront*' -o -path '/etc/haproxy/releases*' -o -path /etc/haproxy/current"
+    ).split()
 
 
 def test_removed() -> None:

@@ -70,7 +70,9 @@ class Options:
         """What an image is made from."""
         extra = self.images.get(image, {})
         if image and image not in self.images:
-            raise LabError(f"There is no image '{image}' in lab_hosts_images; it has {', '.join(self.images) or 'none'}.")
+            raise LabError(
+                f"There is no image '{image}' in lab_hosts_images; it has {', '.join(self.images) or 'none'}."
+            )
         release = extra.get("release") or self.release
         return Recipe(
             release,

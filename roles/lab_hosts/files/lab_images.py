@@ -130,7 +130,9 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def imported(what: str, release: str, make: Iterable[str], sources: Iterable[str], change: Iterable[str], log_path: Path) -> str:
+def imported(
+    what: str, release: str, make: Iterable[str], sources: Iterable[str], change: Iterable[str], log_path: Path
+) -> str:
     """Pipe a new root file system into the image store, and tell the id that it has there."""
     command = ["mmdebstrap", *make, *apt_options(), release, "-", "\n".join(sources)]
     with log_path.open("wb") as log:

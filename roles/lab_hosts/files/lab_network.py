@@ -63,7 +63,9 @@ def checked(network: Network, machines: list[Port]) -> None:
     taken: dict[str, str] = {}
     for port in machines:
         if len(port.machine) > 15:
-            raise LabError(f"The machine {port.machine} has a name of more than 15 characters, which a link can't have.")
+            raise LabError(
+                f"The machine {port.machine} has a name of more than 15 characters, which a link can't have."
+            )
         try:
             inside = ipaddress.ip_address(port.address) in network.cidr
         except ValueError:
@@ -74,18 +76,24 @@ def checked(network: Network, machines: list[Port]) -> None:
                 f"lab_hosts_network {network.cidr} other than {network.gateway}."
             )
         if port.address in taken:
-            raise LabError(f"The machines {taken[port.address]} and {port.machine} have the same private_ip {port.address}.")
+            raise LabError(
+                f"The machines {taken[port.address]} and {port.machine} have the same private_ip {port.address}."
+            )
         taken[port.address] = port.machine
 
 
 def missing(network: Network, machines: list[Port]) -> list[Port]:
     """The machines that are not at the switch with their address."""
     there = ports(network.sandbox)
-    return [port for port in machines if port.machine not in there or port.address not in addresses(network, port.machine)]
+    return [
+        port for port in machines if port.machine not in there or port.address not in addresses(network, port.machine)
+    ]
 
 
 def addresses(network: Network, machine: str) -> list[str]:
-    shown = run("ip", "-n", network.machine_namespace(machine), "-json", "-4", "address", "show", LINK, may_fail=True).stdout
+    shown = run(
+        "ip", "-n", network.machine_namespace(machine), "-json", "-4", "address", "show", LINK, may_fail=True
+    ).stdout
     return [entry["local"] for link in json.loads(shown or "[]") for entry in link.get("addr_info", [])]
 
 
