@@ -10,9 +10,7 @@ from balancers import ALL, CONTAINERS, LAN, UNIT
 from lan import on
 
 #: What changes on a machine by itself.
-NOT_LOOKED_AT = (
-    "! -path '/var/log/*' ! -path '/var/lib/systemd/*' ! -path '/var/cache/*'"
-)
+NOT_LOOKED_AT = "! -path '/var/log/*' ! -path '/var/lib/systemd/*' ! -path '/var/cache/*'"
 
 
 def test_check_mode_predicts_and_touches_nothing() -> None:
