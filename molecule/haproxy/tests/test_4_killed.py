@@ -18,9 +18,9 @@ STEPS = {"lb-1": (1, 2), "lb-3": (2, 2), "lb-5": (2, 3)}
 
 def killed(name: str) -> dict[str, list[str]]:
     """The steps at which a run was killed, and what went wrong; the programs are those of the changes before."""
-    programs = on(name, "ls /root/haproxy_release-*.py").split()[-2:]
-    podman("cp", f"{LAN.directory}/files/killed_everywhere.py", f"{SANDBOX}-{name}:/root/killed_everywhere.py")
-    told = on(name, f"python3 /root/killed_everywhere.py {' '.join(programs)} {' '.join(map(str, STEPS[name]))}")
+    programs = on(name, "ls /opt/haproxy_release-*.py").split()[-2:]
+    podman("cp", f"{LAN.directory}/files/killed_everywhere.py", f"{SANDBOX}-{name}:/opt/killed_everywhere.py")
+    told = on(name, f"python3 /opt/killed_everywhere.py {' '.join(programs)} {' '.join(map(str, STEPS[name]))}")
     found: dict[str, list[str]] = json.loads(told)
     return found
 
