@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from .parse import Master
 
-LIMIT_STEP = 4096  # limits of open files are multiples of this
 SPARE_FILES = 100  # listeners, sockets, logs and what HAProxy keeps for itself
 
 
@@ -34,11 +33,6 @@ def drop_in_text(binary: str, config: str, pid_file: str, master_socket: str, li
 def files_needed(maxconn: int, servers: int, threads: int) -> int:
     """Open files of a process: two per connection, one per check, three per thread, and some to spare."""
     return 2 * maxconn + servers + 3 * threads + SPARE_FILES
-
-
-def rounded_up(needed: int) -> int:
-    """A limit with room: one server more must not need another one, which a running process may be refused."""
-    return -(-needed // LIMIT_STEP) * LIMIT_STEP
 
 
 def greatest_maxconn(limit: int, servers: int, threads: int) -> int:
