@@ -66,13 +66,21 @@ class Run:
 
 
 def playbook(
-    name: str | pathlib.Path, *arguments: str, inventory: pathlib.Path = EXAMPLE / "inventory.yml", **environment: str
+    name: str | pathlib.Path,
+    *arguments: str,
+    example: pathlib.Path = EXAMPLE,
+    inventory: pathlib.Path | None = None,
+    **environment: str,
 ) -> Run:
-    """Run a playbook as a user does: one of the collection by its name, another by its path."""
+    """Run a playbook as a user does: one of the collection by its name, another by its path.
+
+    The inventory is that of the example where no other one is given.
+    """
+    inventory = inventory or example / "inventory.yml"
     found = name if isinstance(name, pathlib.Path) else f"clusterfront.ha.{name}"
     command = [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", inventory, found]
     done = subprocess.run(
-        [*map(str, command), "-e", f"@{EXAMPLE}/vars.yml", *arguments],
+        [*map(str, command), "-e", f"@{example}/vars.yml", *arguments],
         cwd=ROOT,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import collections.abc
+import pathlib
+import sys
 
 import pytest
 from lab import link
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from front_end import NODES  # noqa: E402
+
 
 @pytest.fixture
 def links_restored() -> collections.abc.Iterator[None]:
-    """Whatever a test takes away: every machine has its link afterwards."""
+    """Whatever a test takes away: every node has its link afterwards."""
     yield
-    for name in ("rancher-1", "rancher-2", "rancher-3"):
+    for name in NODES:
         link(name, up=True)
