@@ -56,7 +56,7 @@ def server_lines(text: str) -> dict[str, Line]:
             upstream = begins.group(1)
         elif re.match(r"\s*\}", line):
             upstream = ""
-        server = SERVER.match(line) if upstream else None
+        server = SERVER.match(line.partition(MARK)[0]) if upstream else None
         if server:
             address, port = split_address(server.group(1))
             options = server.group(2).split()
