@@ -768,7 +768,7 @@ def _check_name(option: str, value: str | None) -> None:
 
 def _check_not_empty(where: str, desired: LoadBalancer | AccessList | Certificate | TlsPolicy) -> None:
     """Text that would name nothing, as a variable without a value leaves it behind."""
-    empty = [name for name, value in vars(desired).items() if value == ""]
+    empty = [name for name, value in vars(desired).items() if isinstance(value, str) and not value.strip()]
     if empty:
         raise DocumentError(f"{where}.{empty[0]} is an empty text; give it a value, or leave the option out")
 

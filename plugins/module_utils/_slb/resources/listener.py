@@ -310,6 +310,7 @@ def plan(
     after = tuple(sorted(listeners.values(), key=_order))
     _check_bandwidth(current, instance, after)
     _check_redirects(current, after)
+    _check_ports(current, after)
     return [*removals, *releases, *steps, *redirects], after
 
 
@@ -335,6 +336,20 @@ def _refuse_missing(desired: Listener, instance: Observed[LoadBalancer]) -> None
         )
 
 
+def _check_ports(current: CloudState, listeners: t.Sequence[Observed[Listener]]) -> None:
+    """Only UDP may share a port; looked at where a listener is made."""
+    takers = {entry.config.port: entry.config for entry in listeners if entry.config.protocol != "udp"}
+    for entry in listeners:
+        other = takers.get(entry.config.port, entry.config)
+        if "udp" in (entry.config.protocol, other.protocol) or other.protocol == entry.config.protocol:
+            continue
+        both = sorted((entry.config, other), key=lambda config: current.listener(config.symbol) is None)
+        raise DocumentError(
+            f"{_where(both[1])} has the port of the listener {both[0].protocol}/{both[0].port}; only udp may share one, so take"
+            " another port, or remove that listener"
+        )
+
+
 def _check_redirects(current: CloudState, listeners: t.Sequence[Observed[Listener]]) -> None:
     """A redirect leads to an HTTPS listener; looked at where either of the two comes or goes."""
     targets = {entry.config.port for entry in listeners if entry.config.protocol == "https"}
@@ -349,7 +364,8 @@ def _check_redirects(current: CloudState, listeners: t.Sequence[Observed[Listene
             )
         if current.listener(f"listener:https/{port}") is not None:
             raise DocumentError(
-                f"listener https/{port} cannot be deleted, because {entry.config.protocol}/{entry.config.port} redirects to it;"
+                f"listeners[https/{port}].state is 'absent', but listener https/{port} cannot be deleted, because"
+                f" {entry.config.protocol}/{entry.config.port} redirects to it;"
                 " remove that one too"
             )
 

@@ -190,8 +190,8 @@ def refuse_used(document: FrontEnd, current: CloudState, listeners: t.Sequence[O
                 ]
             if users:
                 raise DocumentError(
-                    f"server group {desired.name} ({group.id}) cannot be deleted, because it is used by {quoted(users)}; give"
-                    " them another one first"
+                    f"server_groups[{desired.name}].state is 'absent', but server group {desired.name} ({group.id}) cannot be"
+                    f" deleted, because it is used by {quoted(users)}; give them another one first"
                 )
 
 

@@ -144,7 +144,8 @@ def plan_absent(
         what = f"TLS policy {has.config.name} ({has.id})"
         if users and document.state != "absent":
             raise DocumentError(
-                f"{what} cannot be deleted, because it is used by {quoted(map(str, users))}; give them another one first"
+                f"tls_policies[{has.config.name}].state is 'absent', but {what} cannot be deleted, because it is used by"
+                f" {quoted(map(str, users))}; give them another one first"
             )
         if users:
             kept.append(f"{what} stays: it is used by {quoted(map(str, users))}")

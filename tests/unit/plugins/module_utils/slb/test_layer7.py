@@ -328,6 +328,14 @@ def test_a_listener_takes_another_certificate_and_drops_that_of_clients() -> Non
     assert "CACertificateId" not in sent
 
 
+def test_only_udp_shares_a_port() -> None:
+    with pytest.raises(
+        DocumentError, match=r"listeners\[tcp/443\] has the port of the listener https/443; only udp may"
+    ):
+        build(document(listeners=[{"port": 443, "protocol": "tcp", "server_group": "web"}]), STATE)
+    assert build(document(listeners=[{"port": 443, "protocol": "udp", "server_group": "web"}]), STATE).changed
+
+
 def test_what_the_api_tells_of_a_redirect_and_of_names() -> None:
     told = {"ListenerPort": 80, "ListenerProtocol": "http", "Status": "running"}
     found = listener.observe({**told, "HTTPListenerConfig": {"ListenerForward": "on", "ForwardPort": 443}}, {})
