@@ -94,7 +94,7 @@ class Web:
         names = {machine for name in self.groups for machine in name.split("+")}
         # servers of rules are told of by the emulator alone
         wanted = {f"i-ut-{name}" for name in names}
-        self.network.until(lambda: wanted <= {key for key in self._normal()}, 8)
+        self.network.until(lambda: wanted <= set(self._normal()), 8)
         self.network.emulator.wait()
 
     def _normal(self) -> Iterator[str]:

@@ -26,16 +26,18 @@ WRITING = sorted(
 )
 OUTCOMES = {"made", "becomes", "gone", "refused"}
 #: Options of a document that have the table of their own module.
-PARTS = {
-    "load_balancer",
-    "server_groups",
-    "failover_groups",
-    "listeners",
-    "access_lists",
-    "certificates",
-    "ca_certificates",
-    "tls_policies",
-}
+PARTS = frozenset(
+    {
+        "load_balancer",
+        "server_groups",
+        "failover_groups",
+        "listeners",
+        "access_lists",
+        "certificates",
+        "ca_certificates",
+        "tls_policies",
+    }
+)
 #: Parts of a listener, which have the tables of slb_rule and slb_domain_extension.
 OF_LISTENERS = {"slb_listener": {"rules", "domain_extensions"}}
 #: The ways to name a server of the default pool are those of slb_backend.

@@ -44,7 +44,7 @@ def _fingerprint(kind: str, der: bytes) -> str:
 
 def _read(der: bytes) -> dict[str, t.Any]:
     ((dummy, certificate),) = list(_elements(der))[:1]
-    body = list(_elements(next(_elements(certificate))[1]))
+    body = list(_elements(_first(certificate)))
     # the version is left out where it is the first
     fields = body[1:] if body[0][0] == VERSION else body
     # serial number, algorithm, issuer, validity, subject, key
@@ -71,6 +71,11 @@ def _elements(der: bytes) -> t.Iterator[tuple[int, bytes]]:
         start = begin + length
 
 
+def _first(der: bytes) -> bytes:
+    """The content of the first element."""
+    return list(_elements(der))[0][1]
+
+
 def _time(tag: int, content: bytes) -> str:
     """As the engine shows times. Two digits of a year are of 1950 to 2049, RFC 5280 4.1.2.5.1."""
     text = content.decode("ascii")
@@ -80,11 +85,11 @@ def _time(tag: int, content: bytes) -> str:
 
 
 def _names(extensions: bytes) -> t.Iterator[str]:
-    for dummy, extension in _elements(next(_elements(extensions))[1]):
+    for dummy, extension in _elements(_first(extensions)):
         parts = list(_elements(extension))
         if parts[0] != (OBJECT, ALTERNATIVE_NAMES):
             continue
-        for tag, content in _elements(next(_elements(parts[-1][1]))[1]):
+        for tag, content in _elements(_first(parts[-1][1])):
             if tag == DNS_NAME:
                 yield content.decode("ascii", "replace")
             elif tag == IP_ADDRESS:

@@ -60,7 +60,7 @@ def chain(where: str, text: str, *, whole: bool) -> list[t.Any]:
         raise DocumentError(f"{where} has {len(found)} certificates; one CA is uploaded at a time")
     for place, (lower, upper) in enumerate(zip(found, found[1:]), 1):
         if not _issued(lower, upper, wrong_signature):
-            turned = _issued(upper, lower, wrong_signature)
+            turned = _issued(lower=upper, upper=lower, wrong_signature=wrong_signature)
             raise DocumentError(
                 f"{where} has its chain in the wrong order: certificate {place + 1}, {_name(upper)}, did not sign certificate"
                 f" {place}, {_name(lower)}{', but the other way round' if turned else ''}; put the server's own certificate"

@@ -503,7 +503,10 @@ def test_a_certificate_is_rotated_without_a_gap() -> None:
 def test_predecessors_stay_as_long_as_they_are_to() -> None:
     both = (uploaded("www", 1, OLD), uploaded("www", 2, NEW, made=int(NOW) - 100))
     state = dataclasses.replace(STATE, listeners=(), certificates=both)
-    wanted = lambda **options: document(certificates=[{"name": "www", **NEW, **options}])  # noqa: E731
+
+    def wanted(**options: t.Any) -> FrontEnd:
+        return document(certificates=[{"name": "www", **NEW, **options}])
+
     assert not build(wanted(), state).changed and not build(wanted(keep_old=101.0), state).changed
     assert operations(build(wanted(keep_old=100.0), state)) == ["DeleteServerCertificate"]
     used = dataclasses.replace(state, uses={"cert-1": (Use("lb-2", "https/443", "api.example.com"),)})
@@ -515,7 +518,9 @@ def test_predecessors_stay_as_long_as_they_are_to() -> None:
 
 
 def test_certificates_are_known_by_their_fingerprint() -> None:
-    alone = lambda **options: region_only({"name": OWNER, "certificates": [options]})  # noqa: E731
+    def alone(**options: t.Any) -> FrontEnd:
+        return region_only({"name": OWNER, "certificates": [options]})
+
     state = CloudState(certificates=(uploaded("www", 1, OLD),), now=NOW)
     assert not build(alone(name="www", **OLD), state).changed
     renamed = build(alone(name="shop", tags={"a": "b"}, **OLD), state)
