@@ -92,7 +92,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, inform
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import check_seconds, text_tags
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import (
+    LONGEST_LIFE,
+    check_seconds,
+    text_tags,
+)
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources import certificate
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.resources.tags import has_tags
 
@@ -110,7 +114,7 @@ ARGUMENT_SPEC = argument_spec(
 def read(client: Client, params: dict) -> dict:
     within = params["expires_within"]
     if within is not None:
-        check_seconds("expires_within", within / 366)
+        check_seconds("expires_within", within, LONGEST_LIFE)
     wanted = {name: params[name] for name in ("id", "name", "fingerprint")}
     found = certificate.search(
         certificate.every(client, "certificates"), **wanted, ends_by=None if within is None else client.now() + within

@@ -40,6 +40,8 @@ NAME = re.compile(r"[^\W\d_][\w./-]{0,79}")
 CHINESE = ("\u4e00", "\u9fff")
 #: A day, in seconds.
 LONGEST_WAIT = 86_400
+#: A hundred years: no certificate lasts longer.
+LONGEST_LIFE = 36_525 * LONGEST_WAIT
 OWNER = re.compile(r"[^\W_][\w./-]{0,39}")
 
 RANGES: dict[str, tuple[int, int]] = {"port": (1, 65535), "backend_port": (1, 65535), "weight": (0, 100)}
@@ -924,11 +926,7 @@ def _check_certificate(option: str, desired: Certificate) -> None:
             f"{where}.name is '{desired.name}', but it has to begin with a letter and have 1 to 80 letters, digits, '.', '_' or '-'"
         )
     if desired.keep_old is not None:
-        # years are possible, and not needed
-        if not 0 <= desired.keep_old <= 366 * LONGEST_WAIT:
-            raise DocumentError(
-                f"{where}.keep_old is {desired.keep_old:g}; 0 to {366 * LONGEST_WAIT} seconds are possible"
-            )
+        check_seconds(f"{where}.keep_old", desired.keep_old, LONGEST_LIFE)
     _check_tags(f"{where}.tags", desired.tags or {})
 
 
@@ -1150,10 +1148,10 @@ def _check_printable(option: str, text: str) -> None:
         raise DocumentError(f"{option} is '{text}', which has a control character in it; leave that out")
 
 
-def check_seconds(option: str, seconds: float) -> None:
+def check_seconds(option: str, seconds: float, longest: int = LONGEST_WAIT) -> None:
     """Refuse what never ends, is over before it begins, or is no number at all."""
-    if not 0 <= seconds <= LONGEST_WAIT:
-        raise DocumentError(f"{option} is {seconds:g}; 0 to {LONGEST_WAIT} seconds are possible")
+    if not 0 <= seconds <= longest:
+        raise DocumentError(f"{option} is {seconds:g}; 0 to {longest} seconds are possible")
 
 
 def check_port(port: int | None) -> None:
