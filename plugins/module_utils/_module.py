@@ -17,7 +17,7 @@ from ._argspec import CONNECTION, Spec
 from ._slb import view
 from ._slb.client import Client, Settings
 from ._slb.document import FrontEnd, check_seconds
-from ._slb.errors import ApiError, SdkMissing, SlbError
+from ._slb.errors import ApiError, DocumentError, SdkMissing, SlbError
 from ._slb.state import CloudState
 from ._slb.reconcile import reconcile
 
@@ -85,6 +85,36 @@ def settings(params: t.Mapping[str, t.Any]) -> Settings:
     made = Settings(**{key: value for key, value in params.items() if key in names and value is not None})
     check_seconds("timeout", made.timeout)
     return made
+
+
+#: What may be given by itself or as a file.
+FILES = ("certificate", "private_key")
+
+
+def with_files(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options of a document, with the contents of the files that certificates name."""
+    found = dict(options)
+    for option in ("certificates", "ca_certificates"):
+        if found.get(option) is not None:
+            found[option] = [_with_contents(option, entry) for entry in found[option]]
+    return found
+
+
+def _with_contents(option: str, entry: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    whole = dict(entry)
+    for name in FILES:
+        path, where = whole.get(f"{name}_path"), f"{option}[{entry.get('name') or entry.get('id')}]"
+        if path is None:
+            continue
+        if whole.get(name) is not None:
+            raise DocumentError(f"{where} has {name} and {name}_path; give one of the two")
+        try:
+            with open(path, encoding="utf-8") as file:
+                whole[name] = file.read()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise DocumentError(f"{where}.{name}_path is '{path}', which cannot be read: {why}") from error
+    return whole
 
 
 QUOTA = "the account's quota is used up; take something away, or ask for a higher one in the Quota Center"

@@ -60,9 +60,9 @@ HOSTS: list[catalogue.Task] = [
 ]
 
 
-def steps(example: catalogue.Task, number: int) -> list[catalogue.Task]:
+def steps(world: World, example: catalogue.Task, number: int) -> list[catalogue.Task]:
     """An example in check mode and for real, with its ids led to what they mean."""
-    text = yaml.safe_dump(example)
+    text = world.with_files(yaml.safe_dump(example))
     found: list[catalogue.Task] = []
     for written in (identifier for identifier in IDS if identifier in text):
         module, options, listed = IDS[written]
@@ -108,7 +108,7 @@ def test_examples_of_a_module_work(name: str, world: World, play: t.Any) -> None
                 "module_defaults": defaults,
                 "tasks": [
                     *HOSTS,
-                    *(task for number, example in enumerate(examples) for task in steps(example, number)),
+                    *(task for number, example in enumerate(examples) for task in steps(world, example, number)),
                     as_predicted(examples),
                 ],
             }

@@ -15,6 +15,8 @@ import sys
 
 import pytest
 
+from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
+
 from ansible_collections.clusterfront.ha.plugins.module_utils import _module
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import ApiError
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
@@ -115,10 +117,7 @@ def test_settings_take_what_they_know():
     assert (settings.region, settings.access_key_id, settings.timeout) == ("r", None, 5.0)
 
 
-LISTENER = dict.fromkeys(
-    "port protocol server_group failover_group backend_port scheduler bandwidth persistence_timeout established_timeout"
-    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check access_list enabled tags purge_tags state".split()
-)
+LISTENER = dict.fromkeys(_argspec.LISTENER)
 
 
 def test_documents_of_the_small_modules():
