@@ -333,6 +333,8 @@ def molecule(stage: Stage) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
+    # what a run that was killed left makes Molecule believe that its lab is there
+    stage.run(tool("molecule"), "reset", *arguments, env=environment)
     try:
         stage.add_junit(report, stage.check(tool("molecule"), "test", *arguments, env=environment))
     finally:

@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "CFHA_SANDBOX": "cfha-qs",
     "CFHA_PORT": "8142",
 }
+#: A second run in runs that do nothing: 60 s where an empty one takes 1.2 s.
+EMPTY_RUNS = 50
 
 
 def quickstart(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -77,13 +79,24 @@ def test_first_run_ends_with_a_healthy_report() -> None:
     assert time.monotonic() - begin <= 300
 
 
+def empty_run() -> float:
+    """The seconds of an ansible run that does nothing, in the sandbox's own environment."""
+    begin = time.monotonic()
+    script = f'eval "$({QUICKSTART} env)" && ansible localhost -m ansible.builtin.ping'
+    subprocess.run(["sh", "-c", script], env=ENVIRONMENT, check=True, capture_output=True)
+    return time.monotonic() - begin
+
+
 def test_second_run_changes_nothing_and_says_so() -> None:
     begin = time.monotonic()
     run = quickstart()
-    print(f"second run: {time.monotonic() - begin:.0f}s")
+    taken = time.monotonic() - begin
     assert run.returncode == 0, run.stdout
     assert "Nothing changed" in run.stdout, run.stdout
-    assert time.monotonic() - begin <= 60
+    # a machine that is shared is slower at times, and then an empty run is slower as well
+    empty = min(empty_run() for dummy in range(3))
+    print(f"second run: {taken:.0f}s, {taken / empty:.0f} empty runs of {empty:.2f}s")
+    assert taken <= max(60, EMPTY_RUNS * empty)
 
 
 def test_env_points_a_shell_at_the_sandbox() -> None:

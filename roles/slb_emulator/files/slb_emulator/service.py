@@ -298,9 +298,10 @@ class Service:
     async def _reconcile(self) -> None:
         self.settle()
         await self._attach(unless_attached=True)
+        # a change that comes while first results are waited for has servers that are not checked yet
+        generation = self._generation
         self.checker.sync(targets(self.store.state, self.switches))
         await self.checker.first_results(FIRST_RESULTS)
-        generation = self._generation
         health = self.checker.health
         wanted = desired(self.store.state, self.switches, lambda key: health(key).state, self.clock())
         wanted = self._drained(wanted)
