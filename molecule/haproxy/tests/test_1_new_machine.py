@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from balancers import ALL, CONTAINERS, LAN, UNIT
-from lan import on
-
-#: What changes on a machine by itself.
-NOT_LOOKED_AT = "! -path '/var/log/*' ! -path '/var/lib/systemd/*' ! -path '/var/cache/*'"
+from balancers import ALL, CONTAINERS, LAN
+from lan import NOT_LOOKED_AT, on
 
 
 def test_check_mode_predicts_and_touches_nothing() -> None:
@@ -26,7 +23,7 @@ def test_check_mode_predicts_and_touches_nothing() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_kind(name) -> None:
     quadlet = "/etc/containers/systemd/clusterfront-haproxy.container"
-    assert on(name, f"systemctl is-active {UNIT[name]}") == "active"
+    assert on(name, f"systemctl is-active {LAN.unit(name)}") == "active"
     assert (on(name, f"test -e {quadlet}; echo $?") == "0") == (name == "lb-5")
     assert (on(name, "command -v haproxy; true") == "") == (name in CONTAINERS)
     wanted = "12" if name in ("lb-1", "lb-2", "lb-4") else "13"

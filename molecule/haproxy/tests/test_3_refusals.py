@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from balancers import LAN, release, unnoticed
-from lan import on, said
-
-Broken = tuple[dict[str, t.Any], str]
+from balancers import LAN
+from lan import Broken, on
 
 DIRECTIVE: Broken = (
     {"haproxy_extra_config": "backend broken\n    balanse roundrobin\n"},
@@ -36,28 +32,13 @@ NOWHERE: Broken = (
 )
 
 
-def refused(broken: dict[str, Broken]) -> None:
-    """A run that is refused on every host, each for a reason of its own."""
-    before = {name: release(name) for name in broken}
-    with unnoticed(dict.fromkeys(broken, 80)):
-        run = LAN.role({name: variables for name, (variables, dummy) in broken.items()})
-    assert run.code != 0
-    for name, (dummy, sentence) in broken.items():
-        message = said(run, name)
-        print(f"{name}: {message}")
-        assert sentence in message
-        assert "\n" not in message and message.endswith(".")
-    assert {name: release(name) for name in broken} == before
-    assert all(on(name, "ls -A /etc/haproxy/releases | grep staged; true") == "" for name in broken)
-
-
 def test_refused() -> None:
     for name in ("lb-2", "lb-4"):
         on(name, "systemd-run --unit=taker python3 -m http.server 9100")
-    refused({"lb-1": DIRECTIVE, "lb-2": PORT, "lb-3": CERTIFICATE, "lb-5": DIRECTIVE})
+    LAN.refused({"lb-1": DIRECTIVE, "lb-2": PORT, "lb-3": CERTIFICATE, "lb-5": DIRECTIVE})
 
 
 def test_refused_too() -> None:
-    refused({"lb-1": TWICE, "lb-2": NOWHERE, "lb-3": CONNECTIONS, "lb-4": PORT})
+    LAN.refused({"lb-1": TWICE, "lb-2": NOWHERE, "lb-3": CONNECTIONS, "lb-4": PORT})
     for name in ("lb-2", "lb-4"):
         on(name, "systemctl stop taker")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 import typing as t
 
-from balancers import ALL, HELD, LAN, RUNTIME, UNIT, unnoticed
+from balancers import ALL, LAN, RUNTIME
 from lab import failures, until
-from lan import SERVERS, on, said
+from lan import HELD, SERVERS, on, said
 
 #: A package, a plain unit, and a quadlet.
 KINDS = ("lb-3", "lb-4", "lb-5")
@@ -24,13 +24,6 @@ def server(**options: t.Any) -> list[dict[str, t.Any]]:
         "container": f"{{{{ {contained} | ternary({RUNTIME!r}, omit) }}}}",
     }
     return [{"clusterfront.ha.haproxy_server": {"server": "web-1", **options, **found}}]
-
-
-def answered(name: str) -> set[str]:
-    """Which servers answer thirty requests."""
-    requests = LAN.traffic(name, 1, 30).requests()
-    assert not failures(requests), failures(requests)[:3]
-    return {str(request["server"]) for request in requests}
 
 
 def test_drained_server() -> None:
@@ -59,22 +52,22 @@ def test_drained_server() -> None:
 
     # connections that are held decide who of them gets the next
     rest = {"web-2", "web-3"}
-    with unnoticed(dict.fromkeys(KINDS, 80)):
-        assert all(answered(name) <= rest for name in KINDS)
+    with LAN.unnoticed(dict.fromkeys(KINDS, 80)):
+        assert all(LAN.answered(name) <= rest for name in KINDS)
         for name in KINDS:
-            on(name, f"systemctl reload {UNIT[name]}")
+            on(name, f"systemctl reload {LAN.unit(name)}")
         time.sleep(1)
-        assert all(answered(name) <= rest for name in KINDS)
+        assert all(LAN.answered(name) <= rest for name in KINDS)
         run = LAN.converged({name: {} for name in KINDS})
         assert run.changed == 0, run.output
-        assert all(answered(name) <= rest for name in KINDS)
+        assert all(LAN.answered(name) <= rest for name in KINDS)
     for name in KINDS:
-        on(name, f"systemctl restart {UNIT[name]}")
+        on(name, f"systemctl restart {LAN.unit(name)}")
     until(lambda: all(LAN.status(name) == "200" for name in KINDS), "the restart")
-    assert all(answered(name) <= rest for name in KINDS)
+    assert all(LAN.answered(name) <= rest for name in KINDS)
     back = LAN.tasks(KINDS, server(state="ready"))
     assert back.code == 0 and back.changed == len(KINDS), back.output
-    until(lambda: all("web-1" in answered(name) for name in KINDS), "the return")
+    until(lambda: all("web-1" in LAN.answered(name) for name in KINDS), "the return")
 
 
 def test_sessions_are_cut_when_that_is_asked_for() -> None:
@@ -98,7 +91,7 @@ def test_readiness() -> None:
     for name in SERVERS:
         on(name, "systemctl start web")
     for name in ALL:
-        log = f"journalctl -u {UNIT[name]} --since @{int(stopped)} -o short-unix --no-pager | grep -E 'Server (web|secure)/web-. is DOWN'"
+        log = f"journalctl -u {LAN.unit(name)} --since @{int(stopped)} -o short-unix --no-pager | grep -E 'Server (web|secure)/web-. is DOWN'"
         lines = on(name, log).splitlines()
         # a listen without a server is enough
         red = min(

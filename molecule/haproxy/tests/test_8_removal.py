@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from balancers import CONTAINERS, LAN, PAIR, UNIT
+from balancers import CONTAINERS, LAN, PAIR
 from lan import on
 
 GONE = {"haproxy_state": "absent"}
@@ -29,7 +29,7 @@ def test_removed() -> None:
     for name in KINDS:
         assert ours(name) == [], run.output
         assert on(name, f"cat {' '.join(FOREIGN)}") == "# mine\n# mine\n# mine"
-        assert on(name, f"systemctl is-active {UNIT[name]} clusterfront-vip; true") == "inactive\ninactive"
+        assert on(name, f"systemctl is-active {LAN.unit(name)} clusterfront-vip; true") == "inactive\ninactive"
         assert on(name, "dpkg -l | md5sum") == packages[name]
         assert on(name, "podman ps --all --quiet 2>/dev/null; true") == ""
     assert on("lb-2", "test -s /etc/haproxy/haproxy.cfg && echo there") == "there"

@@ -20,10 +20,12 @@ class Places(t.Protocol):
     """Where its sockets are."""
 
     @property
-    def stats_socket(self) -> str: ...
+    def stats_socket(self) -> str:
+        """The one for statistics and commands."""
 
     @property
-    def master_socket(self) -> str: ...
+    def master_socket(self) -> str:
+        """The one of the master process."""
 
 
 def ask(path: str, command: str) -> str | None:

@@ -1,9 +1,9 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A web server that names itself: web.py NAME ADDRESS.
+"""A web server that names itself: web.py NAME ADDRESS PORT...
 
-TCP 8080: any path gives the name. /hold?seconds=N gives a byte each quarter of a second; /watch?seconds=N gives one byte, silence,
+Any path gives the name. /hold?seconds=N gives a byte each quarter of a second; /watch?seconds=N gives one byte, silence,
 and a proper end. GET /healthz is 200 while the server runs.
 """
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import http.server
 import sys
+import threading
 import time
 import urllib.parse
 
-NAME, ADDRESS = sys.argv[1], sys.argv[2]
+NAME, ADDRESS, PORTS = sys.argv[1], sys.argv[2], sys.argv[3:]
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -56,5 +57,5 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 512
 
 
-with Server((ADDRESS, 8080), Web) as web:
-    web.serve_forever()
+for port in PORTS:
+    threading.Thread(target=Server((ADDRESS, int(port)), Web).serve_forever).start()

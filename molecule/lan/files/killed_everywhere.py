@@ -1,11 +1,11 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill a module at its steps, and run it again: killed_everywhere.py PROGRAM OTHER_PROGRAM FIRST_STEP STRIDE
+"""Kill a module at its steps, and run it again: killed_everywhere.py DIRECTORY PROGRAM OTHER_PROGRAM FIRST_STEP STRIDE
 
-Both programs are what Ansible has run on this host for two configurations, of which the second is live. A step is any change of a
-file or link of HAProxy's and any command that is run. Python itself tells of them (audit events), so the module is as users have it.
-One JSON object tells how many steps there were, and what went wrong.
+The directory is that of the releases. Both programs are what Ansible has run on this host for two configurations, of which the
+second is live. A step is any change of a file or link of the proxy's and any command that is run. Python itself tells of them (audit
+events), so the module is as users have it. One JSON object tells how many steps there were, and what went wrong.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import subprocess
 import sys
 import tempfile
 
+DIRECTORY = sys.argv[1]
 HOOK = '''
 import os, signal, sys
 left = int(os.environ.get("KILL_AT", "0"))
-PLACES = ("/etc/haproxy", "/etc/systemd", "/etc/containers")
+PLACES = (os.environ.get("DIRECTORY", ""), "/etc/systemd", "/etc/containers", "/run/clusterfront-")
 CHANGES = ("os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir", "os.chmod", "os.utime", "shutil.rmtree", "tempfile.mkstemp")
 
 def changes(event, arguments):
@@ -47,20 +48,20 @@ if left:
 
 
 def run(program: str, hook: str, kill_at: int) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": hook, "KILL_AT": str(kill_at)}
+    environment = {**os.environ, "PYTHONPATH": hook, "DIRECTORY": DIRECTORY, "KILL_AT": str(kill_at)}
     return subprocess.run(["/usr/bin/python3", program], env=environment, capture_output=True, text=True, check=False)
 
 
 def forget_releases() -> None:
     """Leave the live release alone on the host, so that the next run stages its own."""
-    live = os.path.basename(os.readlink("/etc/haproxy/current"))
-    for entry in os.scandir("/etc/haproxy/releases"):
+    live = os.path.basename(os.readlink(f"{DIRECTORY}/current"))
+    for entry in os.scandir(f"{DIRECTORY}/releases"):
         if entry.name != live:
             shutil.rmtree(entry.path)
 
 
 def main() -> None:
-    programs, first, stride = sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4])
+    programs, first, stride = sys.argv[2:4], int(sys.argv[4]), int(sys.argv[5])
     steps, wrong = [], []
     with tempfile.TemporaryDirectory() as hook:
         pathlib.Path(hook, "sitecustomize.py").write_text(HOOK)
@@ -74,8 +75,8 @@ def main() -> None:
             steps.append(killed.stderr)
             again = run(program, hook, 0)
             told = json.loads(again.stdout or "{}")
-            live = os.readlink("/etc/haproxy/current")
-            left = [name for name in os.listdir("/etc/haproxy/releases") if name.startswith(".")]
+            live = os.readlink(f"{DIRECTORY}/current")
+            left = [name for name in os.listdir(f"{DIRECTORY}/releases") if name.startswith(".")]
             if again.returncode or live != f"releases/{told.get('release')}" or left:
                 wrong.append([killed.stderr, again.stdout, live, left])
         run(programs[1], hook, 0)
