@@ -58,10 +58,11 @@ class Count:
 class Stage:
     """Runs commands with their output in one log."""
 
-    def __init__(self, name: str, log: pathlib.Path, tree: pathlib.Path) -> None:
+    def __init__(self, name: str, log: pathlib.Path, tree: pathlib.Path, thorough: bool = False) -> None:
         self.name = name
         self.log = log
         self.tree = tree
+        self.thorough = thorough
         self.count = Count()
 
     def run(
@@ -325,10 +326,11 @@ def molecule(stage: Stage) -> None:
     scenarios = sorted(
         path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
     )
+    shorter = "" if stage.thorough else " -m 'not thorough'"
     environment = {
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
         "NO_COLOR": "1",
-        "PYTEST_ADDOPTS": f"-s --junitxml={report}",
+        "PYTEST_ADDOPTS": f"-s --junitxml={report}{shorter}",
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -391,6 +393,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", choices=[[], *STAGES], help="only these stages")
     parser.add_argument("--list", action="store_true", help="show the stages")
+    parser.add_argument("--all", action="store_true", help="run the tests marked as thorough, too, which take long")
     options = parser.parse_args()
     if options.list:
         print("\n".join(f"{name:<12} {function.__doc__}" for name, function in STAGES.items()))
@@ -403,7 +406,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cfha-tree-") as scratch:
         tree = copy_tree(pathlib.Path(scratch))
         for name in options.stages or STAGES:
-            total += run_stage(Stage(name, logs / f"{name}.log", tree))
+            total += run_stage(Stage(name, logs / f"{name}.log", tree, options.all))
     print(f"all stages took {time.monotonic() - begin:.0f}s; logs are in {logs}")
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)

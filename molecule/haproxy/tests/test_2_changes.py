@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from balancers import ALL, LAN, PAIR
 from lab import haproxy_rows
 from lan import VIP, new_certificate, on, said
@@ -42,6 +43,7 @@ def test_changes_go_unnoticed() -> None:
     assert LAN.boxes() == boxes
 
 
+@pytest.mark.thorough
 def test_and_so_do_those_that_follow() -> None:
     boxes = LAN.boxes()
     new_certificate("lb-4", "second.example.com")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from balancers import ALL, LAN
 from lan import new_certificate, on
 
@@ -40,6 +41,7 @@ def test_changes_go_unnoticed() -> None:
     assert LAN.boxes() == boxes
 
 
+@pytest.mark.thorough
 def test_and_so_do_those_that_follow() -> None:
     boxes = LAN.boxes()
     new_certificate("lb-4", "second.example.com")

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import typing as t
+
+import pytest
 from balancers import LAN
 from lan import Broken, on
 
@@ -29,13 +32,20 @@ NOWHERE: Broken = (
 )
 
 
-def test_refused() -> None:
+@pytest.fixture(autouse=True)
+def taker() -> t.Iterator[None]:
+    """Somebody has port 9100."""
     for name in ("lb-3", "lb-4"):
         on(name, "systemd-run --unit=taker python3 -m http.server 9100")
+    yield
+    for name in ("lb-3", "lb-4"):
+        on(name, "systemctl stop taker")
+
+
+def test_refused() -> None:
     LAN.refused({"lb-1": DIRECTIVE, "lb-3": PORT, "lb-4": CERTIFICATE, "lb-5": DIRECTIVE})
 
 
+@pytest.mark.thorough
 def test_refused_too() -> None:
     LAN.refused({"lb-1": TWICE, "lb-3": CONNECTIONS, "lb-4": PORT, "lb-5": NOWHERE})
-    for name in ("lb-3", "lb-4"):
-        on(name, "systemctl stop taker")

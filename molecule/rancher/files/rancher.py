@@ -10,6 +10,8 @@ both over TLS. With "Upgrade: websocket" a connection becomes a tunnel that send
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.server
 import json
 import ssl
@@ -19,6 +21,8 @@ import time
 import urllib.parse
 
 NAME, CERTIFICATE = sys.argv[1:]
+#: Of RFC 6455, section 1.3.
+WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Node(http.server.BaseHTTPRequestHandler):
@@ -58,6 +62,8 @@ class Node(http.server.BaseHTTPRequestHandler):
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
+        key = self.headers.get("Sec-WebSocket-Key", "") + WEBSOCKET
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
         self.end_headers()
         while data := self.connection.recv(1024):
             self.connection.sendall(data)
