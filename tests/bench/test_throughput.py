@@ -17,9 +17,11 @@ import shutil
 import socket
 import statistics
 import subprocess
+import threading
 import time
 import typing as t
 
+import nginx as tool
 import pytest
 from templates import render_cases
 
@@ -44,6 +46,24 @@ defaults
 listen web
     bind 127.0.0.1:{port}
     server web-1 127.0.0.1:{backend}
+"""
+
+MINIMAL_NGINX = """\
+{load}
+user root;
+worker_processes 1;
+events {{
+    worker_connections 8200;
+}}
+stream {{
+    log_format short '$remote_addr "$upstream_addr" $status $bytes_sent $bytes_received $session_time';
+    access_log syslog:server=unix:{log} short;
+    proxy_timeout 1h;
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_pass 127.0.0.1:{backend};
+    }}
+}}
 """
 
 
@@ -167,13 +187,69 @@ def haproxy(
     return [["haproxy", "-db", "-f", str(directory / f"{name}.cfg")] for name in texts]
 
 
+def nginx(
+    root: pathlib.Path, collections_path: pathlib.Path, directory: pathlib.Path, backend: int, ports: t.Sequence[int]
+) -> list[list[str]]:
+    """The commands of nginx with our configuration and with a minimal one, which both write to a journal that nobody reads."""
+    case = {
+        "__nginx_version": "1.22.1",
+        "__nginx_stream": "dynamic" if tool.module() else "static",
+        "__nginx_load_stream": tool.module(),
+        "__nginx_user": "root",
+        "nginx_worker_processes": 1,
+        # those of the package are not there
+        "nginx_extra_http": "\n".join(
+            f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        ),
+        "nginx_listens": [
+            {
+                "name": "web",
+                "bind": [{"address": "127.0.0.1", "port": ports[0]}],
+                "backends": [{"name": "web-1", "address": "127.0.0.1", "port": backend}],
+                "health_check": {"type": "none"},
+            }
+        ],
+        "nginx_health_address": "127.0.0.1",
+        "nginx_health_port": ports[2],
+    }
+    rendered = render_cases(root, collections_path, directory, "nginx", "nginx.conf.j2", {"ours": case})["ours"]
+    assert "unix:/dev/log" in rendered
+    texts = {
+        "ours": rendered.replace("unix:/dev/log", f"unix:{directory}/log"),
+        "minimal": MINIMAL_NGINX.format(load=tool.module(), port=ports[1], backend=backend, log=f"{directory}/log"),
+    }
+    commands = []
+    for name, text in texts.items():
+        (directory / name / "logs").mkdir(parents=True)
+        (directory / f"{name}.conf").write_text(text)
+        globals_ = f"daemon off; pid {directory}/{name}.pid;"
+        commands.append(
+            [str(tool.BINARY), "-p", str(directory / name), "-c", str(directory / f"{name}.conf"), "-g", globals_]
+        )
+    return commands
+
+
+@pytest.fixture(autouse=True)
+def journal(tmp_path) -> t.Iterator[None]:
+    """What nginx writes to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "log"))
+        drain = threading.Thread(target=lambda: all(iter(lambda: server.recv(4096), b"")))
+        drain.start()
+        yield
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(b"", str(tmp_path / "log"))
+        drain.join()
+
+
 #: A proxy: how the commands with our configuration and with a minimal one are made, for the first two of the ports.
-CASES = [haproxy]
+CASES = [haproxy, nginx]
+PROGRAMS = {"haproxy": shutil.which("haproxy"), "nginx": tool.BINARY}
 
 
 @pytest.mark.parametrize("commands", CASES, ids=lambda case: case.__name__)
 def test_costs_no_more_than_a_minimal_one(commands, root, collections_path, tmp_path, backend) -> None:
-    if not shutil.which(commands.__name__):
+    if not PROGRAMS[commands.__name__]:
         pytest.skip(f"there is no {commands.__name__} on this machine")
     ports = free_ports(4)
     ours, minimal = commands(root, collections_path, tmp_path, backend, ports)
