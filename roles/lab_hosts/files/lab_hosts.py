@@ -9,6 +9,8 @@ One process does it all, because a task of its own for each host would cost more
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import ipaddress
 import json
 import os
@@ -226,6 +228,19 @@ def bring_up(host: Machine, container: dict[str, Any] | None, options: Options, 
     start_host(host, options, command)
 
 
+def why_it_ended(name: str) -> str:
+    """What a host said last. systemd says nothing where it gets no inotify instance, of which a machine gives a user so many."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.inotify_init1(os.O_CLOEXEC)
+    if handle < 0 and ctypes.get_errno() == errno.EMFILE:
+        limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text(encoding="ascii").strip()
+        return f"all {limit} inotify instances of this machine are in use; stop other hosts, or raise fs.inotify.max_user_instances"
+    if handle >= 0:
+        os.close(handle)
+    words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines()
+    return words[-1] if words else "it left no message"
+
+
 def wait_for_boot(name: str, timeout: float) -> None:
     """Wait until systemd has started all it wants. A unit that a role put there may fail; that is the role's affair."""
     deadline = time.monotonic() + timeout
@@ -237,8 +252,7 @@ def wait_for_boot(name: str, timeout: float) -> None:
         if state in ("running", "degraded"):
             return
         if "not running" in asked.stderr or "running containers" in asked.stderr:
-            words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines() or ["it left no message"]
-            raise LabError(f"The host {name} ended while it came up: {words[-1]}")
+            raise LabError(f"The host {name} ended while it came up: {why_it_ended(name)}")
         time.sleep(0.1)
     raise LabError(f"The host {name} did not come up within {timeout:g} s: systemd is {state}; see 'podman logs'.")
 
