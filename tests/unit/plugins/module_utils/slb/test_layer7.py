@@ -677,6 +677,25 @@ def test_policies_are_made_changed_and_removed() -> None:
         check(dataclasses.replace(document(), tls_policies=(TlsPolicy(name="strict", ciphers=(CIPHER,) * 33),)))
 
 
+def test_of_policies_of_one_name_that_say_the_same_the_oldest_is_meant() -> None:
+    def policy(number: int, *users: str, **options: t.Any) -> Observed[TlsPolicy]:
+        given = {"tls_versions": ("TLSv1.2",), "ciphers": (CIPHER,), **options}
+        return Observed(
+            TlsPolicy(f"tls-{number}", "strict", **given), id=f"tls-{number}", facts={"listeners": list(users)}
+        )
+
+    twins = CloudState(tls_policies=(policy(1), policy(2), policy(3, "https/443 of lb-2")))
+    plan = build(policies(ciphers=[CIPHER]), twins)
+    assert [step.parameters for step in plan.steps] == [{"TLSCipherPolicyId": "tls-2"}]
+    assert [has.id for has in plan.predicted.tls_policies] == ["tls-1", "tls-3"]
+    assert not build(region_only({"name": OWNER, "tls_policies": [{"id": "tls-2"}]}), twins).changed
+    gone = build(policies(state="absent"), twins)
+    assert [step.parameters["TLSCipherPolicyId"] for step in gone.steps] == ["tls-1", "tls-2", "tls-3"]
+    differing = CloudState(tls_policies=(policy(1), policy(2, ciphers=("AES128-SHA256",))))
+    with pytest.raises(LookupFailed, match="the name 'strict' fits 2 of this region, tls-1 and tls-2"):
+        build(policies(ciphers=[CIPHER]), differing)
+
+
 # the way back
 
 
