@@ -15,7 +15,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from example_cloud import IDS, World
 
-#: They work on the host that they run on, with HAProxy or nginx under systemd: their arguments are checked, the rest is the roles' tests.
+#: They work on a host with HAProxy or nginx under systemd: their arguments are checked, the rest is the roles' tests.
 ON_HOSTS = {"haproxy_release", "haproxy_server", "nginx_release", "nginx_server"}
 #: A listen, and what it gets where it says nothing else, as the role haproxy hands them to the filters.
 LISTEN = {"name": "web", "bind": [{"port": 80}], "group": "web", "backend_port": 8080}

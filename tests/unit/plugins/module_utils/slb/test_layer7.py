@@ -189,6 +189,12 @@ def test_what_cannot_be_uploaded_or_made(option: str, given: dict[str, t.Any], s
         document(**{option: [{"name": "www", **given}]})
 
 
+def test_one_certificate_has_one_name() -> None:
+    sentence = f"certificates has {fingerprint(OLD)} as www and as shop; every certificate may be there once"
+    with pytest.raises(DocumentError, match=sentence):
+        document(certificates=[{"name": "www", **OLD}, {"name": "api"}, {"name": "shop", **OLD}])
+
+
 def test_contents_of_files(tmp_path: t.Any) -> None:
     (tmp_path / "www.pem").write_text(OLD["certificate"])
     (tmp_path / "www.key").write_text(OLD["private_key"])
