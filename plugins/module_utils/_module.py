@@ -40,7 +40,7 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     name, take = part
 
     def work(client: Client) -> dict[str, t.Any]:
-        wanted = document(module.params)
+        wanted = document(options(module))
         outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
         return {
             "changed": outcome.plan.changed,
@@ -59,9 +59,22 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     _finish(module, work)
 
 
+def options(module: AnsibleModule) -> dict[str, t.Any]:
+    """What a module was told. Ansible lets true and false through as whole numbers, which the API does not."""
+    return {name: _whole(value, module.argument_spec.get(name, {})) for name, value in module.params.items()}
+
+
+def _whole(value: t.Any, option: t.Mapping[str, t.Any]) -> t.Any:
+    if isinstance(value, list):
+        return [_whole(entry, option) for entry in value]
+    if isinstance(value, dict) and option.get("options"):
+        return {name: _whole(entry, option["options"].get(name, {})) for name, entry in value.items()}
+    return int(value) if isinstance(value, bool) and "int" in (option.get("type"), option.get("elements")) else value
+
+
 def inform(module: AnsibleModule, read: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:
     """Read from the cloud, and end the module with what was found."""
-    _finish(module, lambda client: {"changed": False, **read(client, module.params)})
+    _finish(module, lambda client: {"changed": False, **read(client, options(module))})
 
 
 def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]]) -> None:

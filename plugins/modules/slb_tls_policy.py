@@ -13,7 +13,8 @@ author:
 - clusterfront.ha contributors (@clusterfront)
 description:
 - Makes, changes or removes a policy of TLS versions and cipher suites, which HTTPS listeners take by its name.
-- Policies belong to a region. They have no tags, so they are nobody's.
+- Policies belong to a region. They have no tags, so they are nobody's. Of several of one name that say the same, which two
+  runs at once may make, the oldest is meant, and those that no listener uses go.
 extends_documentation_fragment:
 - clusterfront.ha._attributes
 - clusterfront.ha._attributes.actiongroup_slb

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import partial, region_only
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError
-from certificates import authority, pair
+from certificates import authority, leaf, pair
 from documents import LAB, WEB_MADE, group, secured, server, web
 from test_export import applied, exported
 
@@ -152,6 +152,37 @@ def test_what_another_load_balancer_uses_is_named_before_any_call(cloud):
         cloud.run(front(https(rules=[{"url": "/api", "server_group": "api"}])))
         cloud.forget()
         cloud.run({"name": "prod-web", "server_groups": [{"name": "api", "state": "absent"}]}, make=partial)
+    assert cloud.writes == 0
+
+
+LEAF, CHAIN = leaf("www.example.com", 0), authority()
+RULE = {"url": "/api", "server_group": "api"}
+REFUSED = {
+    "no PEM": ({"certificate": "nonsense"}, {}, "is no certificate in PEM"),
+    "half a PEM": ({"certificate": LEAF[:400]}, {}, "is no certificate in PEM"),
+    "another's key": ({"private_key": NEW["private_key"]}, {}, "is the key of another certificate"),
+    "over": (pair("www.example.com", 0, days=-1), {}, "ended on .*; give one that is valid"),
+    "reversed chain": ({"certificate": CHAIN + LEAF}, {}, "has its chain in the wrong order"),
+    "one as another": (API, {}, "has .* as www and as api; every certificate may be there once"),
+    "a rule twice": ({}, {"rules": [RULE, {**RULE, "name": "other"}]}, "rules has /api more than once"),
+    "a name twice": ({}, {"rules": [{**RULE, "name": "a"}, {"url": "/b", **RULE, "name": "a"}]}, "more than once"),
+    "no such group": ({}, {"rules": [{**RULE, "server_group": "none"}]}, "server_group is 'none', but neither"),
+    "no such certificate": ({}, {"certificate": "none"}, "certificate is 'none', but neither"),
+    "of another protocol": ({}, {"persistence_timeout": 60}, "but only a listener of tcp has that option"),
+}
+
+
+@pytest.mark.parametrize(("content", "options", "sentence"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_what_cannot_be_is_one_sentence_before_any_write(cloud, content, options, sentence, there):
+    if there:
+        cloud.run(front(https(), certificates=[{"name": "www", **API}]))
+        cloud.forget()
+    for check_mode in (True, False):
+        with pytest.raises(DocumentError, match=sentence) as caught:
+            wanted = front(https(**options), certificates=[{"name": "www", **OLD, **content}, {"name": "api", **API}])
+            cloud.run(wanted, check_mode=check_mode)
+        assert str(caught.value).isprintable() and OLD["private_key"][40:80] not in str(caught.value)
     assert cloud.writes == 0
 
 

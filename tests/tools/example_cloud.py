@@ -110,10 +110,11 @@ FILES_AT = "/etc/ssl/example/"
 FILES = {
     "ca.pem": certificates.authority(),
     **{
-        f"www{which}-{part}.pem": pair[key]
+        f"{which}-{part}.pem": pair[key]
         for which, pair in (
-            ("", certificates.pair("www.example.com", "www")),
-            ("-new", certificates.pair("www.example.com", "www-new")),
+            ("www", certificates.pair("www.example.com", "www")),
+            ("www-new", certificates.pair("www.example.com", "www-new")),
+            ("api", certificates.pair("api.example.com", "api")),
         )
         for part, key in (("chain", "certificate"), ("key", "private_key"))
     },

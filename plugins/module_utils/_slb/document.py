@@ -708,6 +708,7 @@ def check(document: FrontEnd) -> None:
         _unique(option, [desired.label for desired in kind], "name")
         for entry in kind:
             _check_certificate(option, entry)
+        _check_fingerprints(option, kind)
     _unique("tls_policies", [policy.label for policy in document.tls_policies], "name")
     for policy in document.tls_policies:
         _check_tls_policy(policy)
@@ -928,6 +929,20 @@ def _check_certificate(option: str, desired: Certificate) -> None:
     if desired.keep_old is not None:
         check_seconds(f"{where}.keep_old", desired.keep_old, LONGEST_LIFE)
     _check_tags(f"{where}.tags", desired.tags or {})
+
+
+def _check_fingerprints(option: str, kind: t.Sequence[Certificate]) -> None:
+    """A certificate is known by its fingerprint, so that two names of one would take it from each other."""
+    labels: dict[str, str] = {}
+    for desired in kind:
+        if desired.fingerprint is None:
+            continue
+        other = labels.setdefault(desired.fingerprint, desired.label)
+        if other != desired.label:
+            raise DocumentError(
+                f"{option} has {desired.fingerprint} as {other} and as {desired.label}; every certificate may be there once,"
+                " and any number of listeners and domains can use it"
+            )
 
 
 #: By the texts of the SDK's models: the cipher suites of each version of TLS.

@@ -380,6 +380,11 @@ SIBLINGS = {
     **{
         kind.upload: _Siblings(_same_certificates(kind), _certificate_away(kind)) for kind in certificate.KINDS.values()
     },
+    # nobody's mark is on one: the run that made the younger one takes it away itself
+    "CreateTLSCipherPolicy": _Siblings(
+        lambda work, made: [has for has in tls_policy.every(work.client) if has.config.name == made["Name"]],
+        lambda policy: [tls_policy.away(policy)],
+    ),
 }
 
 

@@ -9,6 +9,7 @@ Names are not unique there, and a certificate that takes the place of another on
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..document import Certificate, FrontEnd, TlsPolicy
@@ -43,8 +44,13 @@ def choose(document: FrontEnd, option: str, desired: Certificate | TlsPolicy, fo
 
 
 def named(option: str, name: str, found: Found) -> Observed[t.Any] | None:
-    """The object of a name: of several of one owner the youngest, for it took the place of the others."""
+    """The object of a name: of several of one owner the youngest, for it took the place of the others.
+
+    Policies have no owner; of several that say the same the oldest is meant, and none takes the place of another.
+    """
     same = [has for has in found if has.config.name == name]
+    if option == "tls_policies" and same and all(alike(has, same[0]) for has in same):
+        return same[0]
     owners = {has.owner for has in same}
     if len(same) > 1 and (len(owners) > 1 or None in owners):
         raise LookupFailed(
@@ -52,6 +58,11 @@ def named(option: str, name: str, found: Found) -> Observed[t.Any] | None:
             " is meant by its id"
         )
     return same[-1] if same else None
+
+
+def alike(one: Observed[TlsPolicy], other: Observed[TlsPolicy]) -> bool:
+    """Whether two policies differ in nothing but their ids."""
+    return dataclasses.replace(one.config, id=None) == dataclasses.replace(other.config, id=None)
 
 
 def find(document: FrontEnd, option: str, found: Found, reference: str) -> Observed[t.Any] | None:

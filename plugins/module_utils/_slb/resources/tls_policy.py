@@ -14,7 +14,7 @@ from ..document import FrontEnd, Listener, LoadBalancer, TlsPolicy, check_cipher
 from ..errors import DocumentError, LookupFailed, quoted
 from ..state import CloudState, Observed, Step
 from . import uses
-from .references import choose, labels
+from .references import alike, choose, labels
 
 OPTION = "tls_policies"
 PAGE_SIZE = 100
@@ -62,10 +62,33 @@ def plan(document: FrontEnd, current: CloudState) -> tuple[list[Step], tuple[Obs
         if desired.state == "absent":
             continue
         has = choose(document, OPTION, desired, found)
+        # two runs at once made it twice
+        unused = [twin for twin in _twins(desired, has, found) if not twin.facts["listeners"]]
+        steps.extend(away(twin) for twin in unused)
         more, made = _create(desired) if has is None else _update(desired, has)
         steps.extend(more)
-        found = [made if other is has else other for other in found] if has else [*found, made]
+        found = [made if other is has else other for other in found if other not in unused]
+        found += [] if has else [made]
     return steps, tuple(found)
+
+
+def _twins(
+    desired: TlsPolicy, has: Observed[TlsPolicy] | None, found: t.Iterable[Observed[TlsPolicy]]
+) -> list[Observed[TlsPolicy]]:
+    """Others of the same name that say the same, where the document means one by its name."""
+    if has is None or desired.id is not None:
+        return []
+    return [other for other in found if other is not has and alike(other, has)]
+
+
+def away(has: Observed[TlsPolicy]) -> Step:
+    return Step(
+        f"{has.config.symbol}:{has.id}",
+        "delete",
+        "DeleteTLSCipherPolicy",
+        {"TLSCipherPolicyId": has.id},
+        f"delete the TLS policy {has.config.name} ({has.id})",
+    )
 
 
 def _where(desired: TlsPolicy) -> str:
@@ -123,7 +146,7 @@ def leaving(document: FrontEnd, current: CloudState) -> list[Observed[TlsPolicy]
     for desired in document.tls_policies if not document.keeps_region else ():
         has = choose(document, OPTION, desired, current.tls_policies)
         if has is not None and (desired.state == "absent" or document.state == "absent"):
-            found.append(has)
+            found += [has, *_twins(desired, has, current.tls_policies)]
     return found
 
 
@@ -150,14 +173,6 @@ def plan_absent(
         if users:
             kept.append(f"{what} stays: it is used by {quoted(map(str, users))}")
             continue
-        steps.append(
-            Step(
-                f"{has.config.symbol}:{has.id}",
-                "delete",
-                "DeleteTLSCipherPolicy",
-                {"TLSCipherPolicyId": has.id},
-                f"delete the TLS policy {has.config.name} ({has.id})",
-            )
-        )
+        steps.append(away(has))
         after = tuple(other for other in after if other.id != has.id)
     return steps, after, kept

@@ -189,6 +189,12 @@ def test_what_cannot_be_uploaded_or_made(option: str, given: dict[str, t.Any], s
         document(**{option: [{"name": "www", **given}]})
 
 
+def test_one_certificate_has_one_name() -> None:
+    sentence = f"certificates has {fingerprint(OLD)} as www and as shop; every certificate may be there once"
+    with pytest.raises(DocumentError, match=sentence):
+        document(certificates=[{"name": "www", **OLD}, {"name": "api"}, {"name": "shop", **OLD}])
+
+
 def test_contents_of_files(tmp_path: t.Any) -> None:
     (tmp_path / "www.pem").write_text(OLD["certificate"])
     (tmp_path / "www.key").write_text(OLD["private_key"])
@@ -675,6 +681,25 @@ def test_policies_are_made_changed_and_removed() -> None:
         from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import check
 
         check(dataclasses.replace(document(), tls_policies=(TlsPolicy(name="strict", ciphers=(CIPHER,) * 33),)))
+
+
+def test_of_policies_of_one_name_that_say_the_same_the_oldest_is_meant() -> None:
+    def policy(number: int, *users: str, **options: t.Any) -> Observed[TlsPolicy]:
+        given = {"tls_versions": ("TLSv1.2",), "ciphers": (CIPHER,), **options}
+        return Observed(
+            TlsPolicy(f"tls-{number}", "strict", **given), id=f"tls-{number}", facts={"listeners": list(users)}
+        )
+
+    twins = CloudState(tls_policies=(policy(1), policy(2), policy(3, "https/443 of lb-2")))
+    plan = build(policies(ciphers=[CIPHER]), twins)
+    assert [step.parameters for step in plan.steps] == [{"TLSCipherPolicyId": "tls-2"}]
+    assert [has.id for has in plan.predicted.tls_policies] == ["tls-1", "tls-3"]
+    assert not build(region_only({"name": OWNER, "tls_policies": [{"id": "tls-2"}]}), twins).changed
+    gone = build(policies(state="absent"), twins)
+    assert [step.parameters["TLSCipherPolicyId"] for step in gone.steps] == ["tls-1", "tls-2", "tls-3"]
+    differing = CloudState(tls_policies=(policy(1), policy(2, ciphers=("AES128-SHA256",))))
+    with pytest.raises(LookupFailed, match="the name 'strict' fits 2 of this region, tls-1 and tls-2"):
+        build(policies(ciphers=[CIPHER]), differing)
 
 
 # the way back

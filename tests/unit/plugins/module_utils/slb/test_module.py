@@ -231,3 +231,21 @@ def test_endpoint_probe_answers_with_plain_data(root, collections_path):
         "stage": "resolve",
         "http_status": None,
     }
+
+
+def test_true_is_the_number_that_it_stands_for():
+    part = {"type": "list", "elements": "dict", "options": {"weight": {"type": "int"}, "on": {"type": "bool"}}}
+    ports = {"type": "list", "elements": "int"}
+
+    class Module:
+        argument_spec = {"backends": part, "port": {"type": "int"}, "ports": ports, "tags": {"type": "dict"}}
+        params = {
+            "backends": [{"weight": True, "on": True}, {"weight": None}],
+            "port": 80,
+            "ports": [False],
+            "tags": {"a": True},
+        }
+
+    assert json.dumps(_module.options(Module())) == json.dumps(
+        {"backends": [{"weight": 1, "on": True}, {"weight": None}], "port": 80, "ports": [0], "tags": {"a": True}}
+    )
