@@ -100,9 +100,9 @@ class Stage:
         """Run pytest and take over its counts."""
         report = self.log.with_suffix(".xml")
         report.unlink(missing_ok=True)
-        well = self.run(
-            sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *arguments, env=env
-        )
+        marks = () if self.thorough else ("-m", "not thorough")
+        command = (sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *marks)
+        well = self.run(*command, *arguments, env=env)
         self.add_junit(report, well)
 
     def pytest_on_all_cores(self, *arguments: str, env: t.Mapping[str, str] | None = None) -> None:

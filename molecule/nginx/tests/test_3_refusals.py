@@ -11,6 +11,9 @@ import pytest
 from balancers import LAN
 from lan import Broken, on
 
+#: HAProxy shows the same in less time.
+pytestmark = pytest.mark.thorough
+
 DIRECTIVE: Broken = (
     {"nginx_extra_stream": "no_such_directive on;"},
     "of the configuration, 'no_such_directive on;': unknown directive \"no_such_directive\"",
@@ -46,6 +49,5 @@ def test_refused() -> None:
     LAN.refused({"lb-1": DIRECTIVE, "lb-3": PORT, "lb-4": CERTIFICATE, "lb-5": DIRECTIVE})
 
 
-@pytest.mark.thorough
 def test_refused_too() -> None:
     LAN.refused({"lb-1": TWICE, "lb-3": CONNECTIONS, "lb-4": PORT, "lb-5": NOWHERE})

@@ -8,8 +8,10 @@ from __future__ import annotations
 import pytest
 from balancers import LAN
 
+#: HAProxy shows the same in less time.
+pytestmark = pytest.mark.thorough
 
-@pytest.mark.thorough
+
 def test_killed_between_any_two_steps() -> None:
     # a container differs in few steps
     LAN.killed_everywhere({"lb-1": (1, 2), "lb-3": (2, 2), "lb-5": (2, 3)})

@@ -8,9 +8,13 @@ from __future__ import annotations
 import time
 import typing as t
 
+import pytest
 from balancers import ALL, CONTAINERS, LAN, RUNTIME, checked
 from lab import failures, until
 from lan import SERVERS, on, said
+
+#: HAProxy shows the same in less time.
+pytestmark = pytest.mark.thorough
 
 #: A package, a plain unit, and a quadlet.
 KINDS = ("lb-3", *CONTAINERS)

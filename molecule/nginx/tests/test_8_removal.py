@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import pytest
 from balancers import CONTAINERS, LAN
 from lan import on
+
+#: HAProxy shows the same in less time.
+pytestmark = pytest.mark.thorough
 
 GONE = {"nginx_state": "absent"}
 KINDS = ("lb-3", *CONTAINERS, "seed-1", "seed-2")
