@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import subprocess
 import typing as t
 
 from lab import ROOT, Run, playbook
@@ -43,3 +44,12 @@ def reported(path: pathlib.Path, **variables: t.Any) -> dict[str, t.Any]:
     assert done.code == 0, done.output
     report: dict[str, t.Any] = json.loads(path.read_text())
     return report
+
+
+def make_certificate(file: pathlib.Path) -> None:
+    """A certificate of the name, and its key beside it."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "7", "-subj", f"/CN={NAME}",
+         "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", file.with_suffix(".key"), "-out", file],
+        check=True, capture_output=True,
+    )  # fmt: skip

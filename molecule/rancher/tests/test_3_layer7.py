@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 
 import pytest
-from front_end import BALANCERS, EXAMPLE, NAME, SMALL, deployed, refused
+from front_end import BALANCERS, EXAMPLE, NAME, SMALL, deployed, make_certificate, refused
 from lab import CLIENT, SANDBOX, playbook, podman, until, vip
 
 CERTIFICATE = "/etc/ssl/front.pem"
@@ -42,11 +42,7 @@ def curl(*arguments: str) -> str:
 def certificate(tmp_path_factory) -> None:
     """One certificate with its key on both balancers; the client trusts it."""
     file = tmp_path_factory.mktemp("certificate") / "front.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "7", "-subj", f"/CN={NAME}",
-         "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", file.with_suffix(".key"), "-out", file],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    make_certificate(file)
     podman("cp", str(file), f"{SANDBOX}-{CLIENT}:{CERTIFICATE}")
     file.write_text(file.read_text() + file.with_suffix(".key").read_text())
     for name in BALANCERS:

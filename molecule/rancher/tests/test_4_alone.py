@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from front_end import BALANCERS, NODES, deployed, reported, run
+from front_end import BALANCERS, NODES, deployed, make_certificate, reported, run
 from lab import CLIENT, control, finding, met, until
 
 ALONE = {"rancher_topology": "slb"}
@@ -19,6 +19,26 @@ def test_an_slb_alone_leaves_its_nodes_outside(tmp_path) -> None:
     assert {met(report, name)["result"] for name in NODES} == {"timed_out"}
     found = finding(report, "hairpin")
     assert found["nodes"] == list(NODES) and "rancher_topology: slb_balancers" in found["message"]
+
+
+def test_an_slb_that_ends_tls_serves_its_nodes(tmp_path) -> None:
+    file = tmp_path / "front.pem"
+    make_certificate(file)
+    alone = {
+        **ALONE,
+        "rancher_layer": 7,
+        "rancher_certificate": str(file),
+        "rancher_key": str(file.with_suffix(".key")),
+    }
+    # other protocols on the same ports
+    assert run("remove_frontend").code == 0
+    assert deployed(**alone).changed > 0
+    path = tmp_path / "report.json"
+    until(lambda: met(reported(path, **alone), CLIENT)["http_status"] == 200, "an answer to the client")
+    report = reported(path, **alone)
+    assert {met(report, name)["http_status"] for name in NODES} == {200}
+    assert deployed(**alone).changed == 0
+    assert run("remove_frontend").code == 0
 
 
 def test_balancers_alone_need_no_cloud(tmp_path) -> None:

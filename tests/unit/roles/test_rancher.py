@@ -28,6 +28,12 @@ WELL = {
     "rke2": {"rancher_rke2": True},
     "slb": {"rancher_topology": "slb", "rancher_ingress": "traefik"},
     "slb_unknown_ingress": {"rancher_topology": "slb"},
+    "slb_layer_7": {
+        "rancher_topology": "slb",
+        "rancher_layer": 7,
+        "rancher_certificate": "/etc/ssl/rancher.pem",
+        "rancher_allow": ["192.0.2.0/24"],
+    },
     "public": {
         "rancher_load_balancer": {"address_type": "internet"},
         "rancher_allow": ["192.0.2.0/24", "198.51.100.7/32"],
@@ -53,9 +59,9 @@ REFUSED = {
         {"rancher_address_variable": "public_ip"},
         "rancher-1, rancher-2, rancher-3, balancer-1, balancer-2, client-1 has no variable public_ip (rancher_address_variable)",
     ),
-    "layer_7_at_the_slb": (
-        {"rancher_layer": 7, "rancher_topology": "slb", "rancher_certificate": "/etc/ssl/rancher.pem"},
-        "rancher_layer is 7, but with rancher_topology slb nothing ends TLS",
+    "no_certificate_at_the_slb": (
+        {"rancher_layer": 7, "rancher_topology": "slb"},
+        "rancher_certificate is empty, but with rancher_layer 7 TLS ends at the SLB; give it a file on the controller.",
     ),
     "no_certificate": (
         {"rancher_layer": 7},
@@ -164,6 +170,20 @@ def test_an_slb_alone_asks_the_ingress(made):
     assert {entry["health_check"]["type"] for entry in well(made, "slb_unknown_ingress")["document"]["listeners"]} == {
         "tcp"
     }
+
+
+def test_an_slb_alone_ends_tls(made):
+    document = well(made, "slb_layer_7")["document"]
+    assert document["certificates"] == [
+        {"name": "prod-rancher", "certificate_path": "/etc/ssl/rancher.pem", "private_key_path": "/etc/ssl/rancher.pem"}
+    ]
+    redirect, https = document["listeners"]
+    # nothing else is possible for a redirect, not even a list
+    assert redirect == {"port": 80, "protocol": "http", "forward_port": 443}
+    assert (https["protocol"], https["certificate"], https["health_check"]["uri"]) == ("https", "prod-rancher", "/ping")
+    assert https["access_list"]["lists"] == ["prod-rancher-clients"]
+    (group,) = document["server_groups"]
+    assert group["name"] == https["server_group"] and {entry["port"] for entry in group["backends"]} == {80}
 
 
 def test_a_public_one_is_guarded(made):
