@@ -34,4 +34,4 @@ def test_silent_server() -> None:
         )
         assert len(late) > 50 and not failures(late) and slowest < SLOW
         assert len(healthy) >= 6 and not failures(healthy), failures(healthy)
-        assert len(freed) >= 2 and max(freed) <= FREED
+        assert freed and max(freed) <= FREED
