@@ -24,6 +24,7 @@ from typing import Any
 import lab_network
 from lab_common import LabError, run
 from lab_images import Archive, Recipe, build, default_release, image_exists, remove_images
+from lab_kubernetes import Builder, Bundle
 from lab_network import Network, Port
 
 SANDBOX_LABEL = "cfha.sandbox"
@@ -32,6 +33,11 @@ IMAGE_LABEL = "cfha.image"
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW,SYS_PTRACE,AUDIT_WRITE"
 # a host that runs containers makes their devices, and keeps their images on a disk that takes overlays
 CONTAINER_OPTIONS = ("--cap-add=MKNOD", "--volume=/var/lib/containers")
+#: A node's pods have them too, and containerd, kubelet and etcd need a file system that is none of layers.
+NODE_OPTIONS = (
+    "--cap-add=MKNOD", "--device-cgroup-rule=c 5:1 rwm",
+    "--volume=/var/lib/containerd", "--volume=/var/lib/kubelet", "--volume=/var/lib/etcd",
+)  # fmt: skip
 CAP_SYS_RESOURCE = 24
 # where a host sees the keys of its sandbox
 SSH_MOUNT = "/etc/lab-ssh"
@@ -45,6 +51,7 @@ class Machine:
     hostname: str
     image: str
     containers: bool  # whether it runs containers itself
+    kubernetes: bool = False  # whether it can be a node
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,9 @@ class Options:
     ssh_directory: str
     boot_timeout: float
 
-    def recipe(self, image: str) -> Recipe:
-        """What an image is made from."""
+    def recipe(self, machine: dict[str, Any]) -> Recipe:
+        """What the image of a machine is made from."""
+        image = machine.get("image", "")
         extra = self.images.get(image, {})
         if image and image not in self.images:
             raise LabError(
@@ -79,6 +87,7 @@ class Options:
             tuple(extra.get("packages", self.packages)),
             (*self.system_packages, *extra.get("system_packages", [])),
             tuple(self.apt_sources) if release == self.release else (),
+            machine.get("kubernetes", False),
         )
 
     @property
@@ -93,7 +102,7 @@ class Options:
     @property
     def recipes(self) -> list[Recipe]:
         """The images that are needed; that of the role where there are no machines."""
-        return list(dict.fromkeys(self.recipe(machine.get("image", "")) for machine in self.running or [{}]))
+        return list(dict.fromkeys(self.recipe(machine) for machine in self.running or [{}]))
 
     @property
     def hosts(self) -> list[Machine]:
@@ -101,11 +110,17 @@ class Options:
             Machine(
                 f"{self.sandbox}-{machine['name']}",
                 machine["name"],
-                f"{self.image_name}:{self.recipe(machine.get('image', '')).tag}",
+                f"{self.image_name}:{self.recipe(machine).tag}",
                 machine.get("containers", False),
+                machine.get("kubernetes", False),
             )
             for machine in self.running
         ]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The programs of Kubernetes."""
+        return Bundle(Path(self.cache_directory, "kubernetes"))
 
     @property
     def wanted_archives(self) -> list[Archive]:
@@ -210,6 +225,7 @@ def start_host(host: Machine, options: Options, command: list[str]) -> None:
         *command, "--detach", "--systemd=always", "--cgroupns=private",
         f"--name={host.name}", f"--hostname={host.hostname}", f"--network=ns:{namespace(host.name)}",
         "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", *(CONTAINER_OPTIONS if host.containers else ()),
+        *((*NODE_OPTIONS, f"--volume={options.bundle.path}:/opt/kubernetes:ro") if host.kubernetes else ()),
         f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
         f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.image}", host.image,
     )  # fmt: skip
@@ -285,6 +301,16 @@ def start_images(options: Options, missing: list[Machine]) -> list[str]:
     return [f"made {', '.join(names)} in {time.monotonic() - begun:.1f} s"] if names else []
 
 
+def start_kubernetes(options: Options) -> list[str]:
+    """Build the programs of Kubernetes where they are not there and a host is a node. What is built shows on standard error."""
+    if options.bundle.made or not any(host.kubernetes for host in options.hosts):
+        return []
+    begun = time.monotonic()
+    if not options.check:
+        Builder(options.bundle.cache, lambda text: print(f"building {text}", file=sys.stderr, flush=True)).build()
+    return [f"built Kubernetes in {time.monotonic() - begun:.0f} s"]
+
+
 def start_hosts(options: Options, missing: list[Machine], there: dict[str, dict[str, Any]]) -> list[str]:
     begun = time.monotonic()
     if missing and not options.check:
@@ -302,6 +328,7 @@ def start(options: Options) -> dict[str, Any]:
     there = containers()
     done = start_network(options)
     missing = checked(options, there)
+    done += start_kubernetes(options)
     done += start_images(options, missing)
     done += start_hosts(options, missing, there)
     summary = "; ".join(done) or f"all {len(options.hosts)} hosts run; nothing to do"
