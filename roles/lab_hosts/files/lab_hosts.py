@@ -245,7 +245,7 @@ def bring_up(host: Machine, container: dict[str, Any] | None, options: Options, 
 def wait_for_boot(name: str, timeout: float) -> None:
     """Wait until systemd has started all it wants. A unit that a role put there may fail; that is the role's affair."""
     deadline = time.monotonic() + timeout
-    state = "not reachable"
+    state, attempts = "not reachable", 5
     while (left := deadline - time.monotonic()) > 0:
         limited = ("timeout", f"{left:.1f}", "systemctl", "is-system-running", "--wait")
         asked = run("podman", "exec", name, *limited, may_fail=True)
@@ -253,7 +253,14 @@ def wait_for_boot(name: str, timeout: float) -> None:
         if state in ("running", "degraded"):
             return
         if "not running" in asked.stderr or "running containers" in asked.stderr:
-            words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines() or ["it left no message"]
+            # a systemd that gets no watch of files from the kernel ends without a word, and the next moment there may be one
+            words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines()
+            if not words and attempts:
+                attempts -= 1
+                time.sleep(2)
+                run("podman", "start", name, may_fail=True)
+                continue
+            words = words or ["it left no message; the machine may have too few fs.inotify.max_user_instances"]
             raise LabError(f"The host {name} ended while it came up: {words[-1]}")
         time.sleep(0.1)
     raise LabError(f"The host {name} did not come up within {timeout:g} s: systemd is {state}; see 'podman logs'.")
