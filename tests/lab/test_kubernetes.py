@@ -78,4 +78,4 @@ def test_the_image_has_every_name_that_kubeadm_asks_for(kubernetes: ModuleType, 
     with tarfile.open(tmp_path / "images.tar") as archive:
         manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
         assert set(archive.getnames()) >= {manifest[0]["Config"], *manifest[0]["Layers"]}
-    assert "local.test/k8s/kube-apiserver:v1.33.13" in manifest[0]["RepoTags"] and len(manifest[0]["RepoTags"]) == 7
+    assert "local.test/k8s/kube-apiserver:v1.33.13" in manifest[0]["RepoTags"] and len(manifest[0]["RepoTags"]) == 8

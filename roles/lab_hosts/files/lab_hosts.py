@@ -51,7 +51,12 @@ class Machine:
     hostname: str
     image: str
     containers: bool  # whether it runs containers itself
-    kubernetes: bool = False  # whether it can be a node
+    kubernetes: str = ""  # the programs that make it a node, where it is one
+
+    @property
+    def made_of(self) -> str:
+        """A host that was made of something else is made anew."""
+        return f"{self.image} {Path(self.kubernetes).name}".strip()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Options:
                 machine["name"],
                 f"{self.image_name}:{self.recipe(machine).tag}",
                 machine.get("containers", False),
-                machine.get("kubernetes", False),
+                str(self.bundle.path) if machine.get("kubernetes") else "",
             )
             for machine in self.running
         ]
@@ -225,16 +230,16 @@ def start_host(host: Machine, options: Options, command: list[str]) -> None:
         *command, "--detach", "--systemd=always", "--cgroupns=private",
         f"--name={host.name}", f"--hostname={host.hostname}", f"--network=ns:{namespace(host.name)}",
         "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", *(CONTAINER_OPTIONS if host.containers else ()),
-        *((*NODE_OPTIONS, f"--volume={options.bundle.path}:/opt/kubernetes:ro") if host.kubernetes else ()),
+        *((*NODE_OPTIONS, f"--volume={host.kubernetes}:/opt/kubernetes:ro") if host.kubernetes else ()),
         f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
-        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.image}", host.image,
+        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.made_of}", host.image,
     )  # fmt: skip
 
 
 def bring_up(host: Machine, container: dict[str, Any] | None, options: Options, command: list[str]) -> None:
     """A host that was only stopped keeps its files; one of another image, or of a lost namespace, is made anew."""
     stopped = container is not None and container["State"] != "running"
-    if container is not None and stopped and label(container, IMAGE_LABEL) == host.image:
+    if container is not None and stopped and label(container, IMAGE_LABEL) == host.made_of:
         run("podman", "start", host.name)
         return
     if container is not None:
@@ -268,7 +273,7 @@ def wait_for_boot(name: str, timeout: float) -> None:
 
 def checked(options: Options, there: dict[str, dict[str, Any]]) -> list[Machine]:
     """Hosts that have to be brought up."""
-    missing = [host for host in options.hosts if not is_good(there.get(host.name), host.name, host.image)]
+    missing = [host for host in options.hosts if not is_good(there.get(host.name), host.name, host.made_of)]
     for host in missing:
         if host.name in there and label(there[host.name], SANDBOX_LABEL) != options.sandbox:
             raise LabError(

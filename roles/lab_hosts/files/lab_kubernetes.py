@@ -31,7 +31,7 @@ from lab_common import LabError, run
 GO = (1, 24)
 REGISTRY = "local.test/k8s"
 #: Names under which kubeadm of the main version asks for images. kube-proxy and coredns are names only: nothing runs them here.
-MAIN, ETCD, PAUSE, COREDNS = "1.33.13", "3.5.24", "3.10", "v1.12.0"
+MAIN, ETCD, PAUSE, COREDNS, OLDER_ETCD = "1.33.13", "3.5.24", "3.10", "v1.12.0", "3.5.21"
 IN_IMAGE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 #: Programs that watch many files; they run by way of as-user.
 WATCHERS = ("kubelet", "kube-apiserver", "kube-controller-manager")
@@ -89,7 +89,8 @@ def image_names() -> list[str]:
     version = f"v{MAIN}"
     names = {f"kube-{part}": version for part in ("apiserver", "controller-manager", "scheduler", "proxy")}
     names |= {"pause": PAUSE, "coredns": COREDNS, "etcd": f"{ETCD}-0"}
-    return [f"{REGISTRY}/{name}:{tag}" for name, tag in names.items()]
+    # the older patch level of kubeadm asks for an older patch level of etcd
+    return [f"{REGISTRY}/{name}:{tag}" for name, tag in names.items()] + [f"{REGISTRY}/etcd:{OLDER_ETCD}-0"]
 
 
 @dataclass(frozen=True)
