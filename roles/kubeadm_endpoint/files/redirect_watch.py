@@ -26,17 +26,15 @@ def ruleset(address: str, port: int, target: int) -> str:
     family = "ip6" if ":" in address else "ip"
     rule = f"{family} daddr {address} tcp dport {port} redirect to :{target}"
     chains = "".join(
-        f"chain {hook} {{ type nat hook {hook} priority -110; policy accept; {rule}; }} "
+        f"chain {hook} {{ type nat hook {hook} priority -110; policy accept; {rule}; }}\n"
         for hook in ("output", "prerouting")
     )
-    return f"table {family} {TABLE} {{ {chains}}}\n"
+    return f"table {family} {TABLE} {{\n{chains}}}\n"
 
 
 def nft(text: str) -> bool:
-    return (
-        subprocess.run(["nft", "-f", "-"], input=text, text=True, stderr=subprocess.DEVNULL, check=False).returncode
-        == 0
-    )
+    """Whether the kernel took it; what it says otherwise is for the journal."""
+    return subprocess.run(["nft", "-f", "-"], input=text, text=True, check=False).returncode == 0
 
 
 def ready(port: int) -> bool:
