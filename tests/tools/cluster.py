@@ -80,13 +80,13 @@ def bundle() -> pathlib.Path:
 
 def bring_kubectl() -> None:
     """Give the client kubectl and the kubeconfig that the playbook has fetched."""
-    for source, target in ((bundle() / "kubectl", "/usr/bin/kubectl"), (KUBECONFIG, "/root/admin.conf")):
+    for source, target in ((bundle() / "kubectl", "/usr/bin/kubectl"), (KUBECONFIG, "/etc/admin.conf")):
         subprocess.run(["podman", "cp", source, f"{SANDBOX}-{CLIENT}:{target}"], check=True, stdout=subprocess.DEVNULL)
 
 
 def kubectl(arguments: str, may_fail: bool = False) -> str:
     """kubectl on the machine that is no node, through the endpoint."""
-    return on(CLIENT, f"kubectl --kubeconfig /root/admin.conf --request-timeout 10s {arguments}", may_fail)
+    return on(CLIENT, f"kubectl --kubeconfig /etc/admin.conf --request-timeout 10s {arguments}", may_fail)
 
 
 def ready_nodes() -> list[str]:

@@ -33,7 +33,7 @@ def test_dies_under_load(name, die, lab_restored) -> None:
             f"{SANDBOX}-{CLIENT}",
             "kubectl",
             "--kubeconfig",
-            "/root/admin.conf",
+            "/etc/admin.conf",
             "get",
             "nodes",
             "--watch",

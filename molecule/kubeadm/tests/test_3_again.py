@@ -13,7 +13,7 @@ from lab import MASTERS, until
 
 DONE = json.dumps({"done": "init"})
 #: What a machine that was made anew has not.
-EMPTY = "kubeadm reset --force --skip-phases=remove-etcd-member; rm -rf /etc/kubernetes/pki /var/lib/etcd/* /var/lib/clusterfront /root/.kube"
+EMPTY = "kubeadm reset --force --skip-phases=remove-etcd-member; rm -rf /etc/kubernetes/pki /var/lib/etcd/* /var/lib/clusterfront"
 
 
 def whole() -> None:
