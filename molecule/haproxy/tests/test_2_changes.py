@@ -40,6 +40,9 @@ def test_changes_go_unnoticed() -> None:
     assert "web-4" in servers("lb-2")
     assert "timeout queue 11s" in LAN.configuration("lb-3")
     assert servers("lb-4") == {"web-1": "50", "web-2": "1", "web-3": "1"}
+    with LAN.unnoticed({"lb-2": 80, "lb-3": 80, "lb-4": 80}):
+        LAN.converged(dict.fromkeys(("lb-2", "lb-3", "lb-4"), {}))
+    assert "web-4" not in servers("lb-2") and servers("lb-4")["web-1"] == "1"
     assert LAN.boxes() == boxes
 
 

@@ -38,6 +38,9 @@ def test_changes_go_unnoticed() -> None:
     assert [LAN.certificate(name) for name in ("lb-1", "lb-5")] == ["second.example.com"] * 2
     assert "web-4" in servers("lb-3")
     assert servers("lb-4") == {"web-1": 50, "web-2": 1, "web-3": 1}
+    with LAN.unnoticed({"lb-3": 80, "lb-4": 80}):
+        LAN.converged(dict.fromkeys(("lb-3", "lb-4"), {}))
+    assert "web-4" not in servers("lb-3") and servers("lb-4")["web-1"] == 1
     assert LAN.boxes() == boxes
 
 
