@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import CODES, Verdict
 
-from documents import CHANGED, MADE, REMOVED, SCENARIOS, WEB_MADE
+from documents import CHANGED, MADE, REMOVED, SCENARIOS
 
 #: What is made at layer 7 meets every fault always; its other ways have the same engine and more operations.
 NAMES = (

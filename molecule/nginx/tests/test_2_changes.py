@@ -9,7 +9,7 @@ import re
 
 import pytest
 from balancers import ALL, LAN
-from lan import new_certificate, on
+from lan import new_certificate
 
 THREE = [{"name": f"web-{number}", "address": f"198.51.100.1{number}"} for number in (1, 2, 3)]
 MORE = {"web_servers": [*THREE, {"name": "web-4", "address": "198.51.100.11"}]}
