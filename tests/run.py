@@ -373,6 +373,10 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
 }
 
 
+#: Stages that need nothing of the machine but its time run beside Molecule, which mostly waits.
+BESIDE = ("sanity",)
+
+
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
     """The files of the work tree, where ansible-test wants them: .../ansible_collections/clusterfront/ha, and a repository of their own."""
     tree = target / "ansible_collections/clusterfront/ha"
@@ -405,8 +409,13 @@ def main() -> None:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cfha-tree-") as scratch:
         tree = copy_tree(pathlib.Path(scratch))
-        for name in options.stages or STAGES:
-            total += run_stage(Stage(name, logs / f"{name}.log", tree, options.all))
+        wanted = {name: Stage(name, logs / f"{name}.log", tree, options.all) for name in options.stages or STAGES}
+        beside = [wanted.pop(name) for name in BESIDE if "molecule" in wanted and name in wanted]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for name, stage in wanted.items():
+                waiting = [pool.submit(run_stage, one) for one in beside] if name == "molecule" else []
+                total += run_stage(stage)
+                total = sum((one.result() for one in waiting), total)
     print(f"all stages took {time.monotonic() - begin:.0f}s; logs are in {logs}")
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
@@ -417,7 +426,7 @@ def run_stage(stage: Stage) -> Count:
     print(f"==> {stage.name}: {STAGES[stage.name].__doc__}", flush=True)
     begin = time.monotonic()
     STAGES[stage.name](stage)
-    print(f"    {stage.count} in {time.monotonic() - begin:.0f}s", flush=True)
+    print(f"    {stage.count} in {time.monotonic() - begin:.0f}s ({stage.name})", flush=True)
     if stage.count.failed:
         print("\n".join(stage.log.read_text(encoding="utf-8", errors="replace").splitlines()[-120:]), flush=True)
     return stage.count

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+import pytest
 from balancers import ALL, LAN, RUNTIME
 from lab import failures, until
 from lan import HELD, SERVERS, on, said
@@ -75,6 +76,7 @@ def test_drained_server() -> None:
     until(lambda: all("web-1" in LAN.answered(name) for name in KINDS), "the return")
 
 
+@pytest.mark.thorough
 def test_sessions_are_cut_when_that_is_asked_for() -> None:
     held = LAN.streams("lb-2", 1, 6, HELD * 3)
     time.sleep(2)

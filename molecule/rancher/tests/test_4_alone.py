@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import pytest
 from front_end import BALANCERS, NODES, deployed, make_certificate, reported, run
 from lab import CLIENT, control, finding, met, until
 
 ALONE = {"rancher_topology": "slb"}
 
 
+@pytest.mark.thorough
 def test_an_slb_alone_leaves_its_nodes_outside(tmp_path) -> None:
     deployed(**ALONE)
     path = tmp_path / "report.json"
