@@ -58,10 +58,11 @@ class Count:
 class Stage:
     """Runs commands with their output in one log."""
 
-    def __init__(self, name: str, log: pathlib.Path, tree: pathlib.Path) -> None:
+    def __init__(self, name: str, log: pathlib.Path, tree: pathlib.Path, thorough: bool = False) -> None:
         self.name = name
         self.log = log
         self.tree = tree
+        self.thorough = thorough
         self.count = Count()
 
     def run(
@@ -99,9 +100,9 @@ class Stage:
         """Run pytest and take over its counts."""
         report = self.log.with_suffix(".xml")
         report.unlink(missing_ok=True)
-        well = self.run(
-            sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *arguments, env=env
-        )
+        marks = () if self.thorough else ("-m", "not thorough")
+        command = (sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *marks)
+        well = self.run(*command, *arguments, env=env)
         self.add_junit(report, well)
 
     def pytest_on_all_cores(self, *arguments: str, env: t.Mapping[str, str] | None = None) -> None:
@@ -325,14 +326,17 @@ def molecule(stage: Stage) -> None:
     scenarios = sorted(
         path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
     )
+    shorter = "" if stage.thorough else " -m 'not thorough'"
     environment = {
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
         "NO_COLOR": "1",
-        "PYTEST_ADDOPTS": f"-s --junitxml={report}",
+        "PYTEST_ADDOPTS": f"-s --junitxml={report}{shorter}",
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
+    # what a run that was killed left makes Molecule believe that its lab is there
+    stage.run(tool("molecule"), "reset", *arguments, env=environment)
     try:
         stage.add_junit(report, stage.check(tool("molecule"), "test", *arguments, env=environment))
     finally:
@@ -369,6 +373,10 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
 }
 
 
+#: Stages that need nothing of the machine but its time run beside Molecule, which mostly waits.
+BESIDE = ("sanity",)
+
+
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
     """The files of the work tree, where ansible-test wants them: .../ansible_collections/clusterfront/ha, and a repository of their own."""
     tree = target / "ansible_collections/clusterfront/ha"
@@ -389,6 +397,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", choices=[[], *STAGES], help="only these stages")
     parser.add_argument("--list", action="store_true", help="show the stages")
+    parser.add_argument("--all", action="store_true", help="run the tests marked as thorough, too, which take long")
     options = parser.parse_args()
     if options.list:
         print("\n".join(f"{name:<12} {function.__doc__}" for name, function in STAGES.items()))
@@ -400,8 +409,13 @@ def main() -> None:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cfha-tree-") as scratch:
         tree = copy_tree(pathlib.Path(scratch))
-        for name in options.stages or STAGES:
-            total += run_stage(Stage(name, logs / f"{name}.log", tree))
+        wanted = {name: Stage(name, logs / f"{name}.log", tree, options.all) for name in options.stages or STAGES}
+        beside = [wanted.pop(name) for name in BESIDE if "molecule" in wanted and name in wanted]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for name, stage in wanted.items():
+                waiting = [pool.submit(run_stage, one) for one in beside] if name == "molecule" else []
+                total += run_stage(stage)
+                total = sum((one.result() for one in waiting), total)
     print(f"all stages took {time.monotonic() - begin:.0f}s; logs are in {logs}")
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
@@ -412,7 +426,7 @@ def run_stage(stage: Stage) -> Count:
     print(f"==> {stage.name}: {STAGES[stage.name].__doc__}", flush=True)
     begin = time.monotonic()
     STAGES[stage.name](stage)
-    print(f"    {stage.count} in {time.monotonic() - begin:.0f}s", flush=True)
+    print(f"    {stage.count} in {time.monotonic() - begin:.0f}s ({stage.name})", flush=True)
     if stage.count.failed:
         print("\n".join(stage.log.read_text(encoding="utf-8", errors="replace").splitlines()[-120:]), flush=True)
     return stage.count

@@ -47,4 +47,16 @@ options:
         description:
           - Listeners that can have an access list, V(50) where nothing is said.
         type: int
+      domain_extensions_per_listener:
+        description:
+          - Further domains of an HTTPS listener, V(3) where nothing is said. Nobody has more than V(10).
+        type: int
+      certificates:
+        description:
+          - Server certificates of a region, V(100) where nothing is said.
+        type: int
+      ca_certificates:
+        description:
+          - CA certificates of a region, V(100) where nothing is said.
+        type: int
 """

@@ -9,22 +9,22 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.diagnosis import Node, diagnose
+from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.diagnosis import SERVICES, Node, diagnose
 
 DOCUMENTATION = r"""
 name: diagnose
 version_added: "0.1.0"
 short_description: Turn a matrix of probes into a diagnosis
 description:
-  - Takes what every node meets at the endpoint and at its own apiserver, and says in sentences what that means.
-  - Knows the hairpin of a layer-4 SLB, the state before the first C(kubeadm init), and apiservers that are not ready.
+  - Takes what every node meets at the endpoint and at its own server, and says in sentences what that means.
+  - Knows the hairpin of a layer-4 SLB, the state before the first server runs, and servers that are not ready.
 author: clusterfront.ha contributors (@clusterfront)
 positional: endpoint
 options:
   _input:
     description:
       - One entry for each node, with C(name), C(endpoint) (a result of M(clusterfront.ha.endpoint_probe)), C(endpoint_status),
-        C(local) and C(local_status) (its own apiserver; left out where it has none), and C(backend) (whether the SLB sends
+        C(local) and C(local_status) (its own server; left out where it has none), and C(backend) (whether the SLB sends
         connections to it).
     type: list
     elements: dict
@@ -33,6 +33,11 @@ options:
     description: How sentences call the endpoint.
     type: str
     required: true
+  kind:
+    description: What the front end leads to, for the words of sentences.
+    type: str
+    choices: [kube_apiserver, rancher]
+    default: kube_apiserver
 """
 
 EXAMPLES = r"""
@@ -53,7 +58,7 @@ _value:
 """
 
 
-def findings(nodes: list[dict[str, t.Any]], endpoint: str) -> list[dict[str, t.Any]]:
+def findings(nodes: list[dict[str, t.Any]], endpoint: str, kind: str = "kube_apiserver") -> list[dict[str, t.Any]]:
     """The diagnosis of a matrix as data."""
     try:
         matrix = [Node(**node) for node in nodes]
@@ -61,7 +66,8 @@ def findings(nodes: list[dict[str, t.Any]], endpoint: str) -> list[dict[str, t.A
         raise AnsibleFilterError(
             f"diagnose: every node needs name and endpoint, and nothing unknown: {error}"
         ) from error
-    return [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in diagnose(matrix, endpoint)]
+    found = diagnose(matrix, endpoint, SERVICES[kind])
+    return [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in found]
 
 
 class FilterModule:

@@ -18,7 +18,7 @@ author: clusterfront.ha contributors (@clusterfront)
 options:
   _input:
     description:
-      - One entry for each node, with C(name), C(address), C(roles) (V(master), V(load_balancer), V(other)), C(backend), and
+      - One entry for each node, with C(name), C(address), C(roles) (V(server), V(load_balancer), V(other)), C(backend), and
         C(probes) (the result of M(clusterfront.ha.endpoint_probe), null where the node could not be reached).
     type: list
     elements: dict
@@ -32,9 +32,14 @@ options:
     type: str
     required: true
   cloud:
-    description: C(load_balancer), C(listeners) and C(backends) as the modules return them.
+    description: C(load_balancer), C(listeners) and C(backends) as the modules return them; null where the front end has no SLB.
     type: dict
     required: true
+  kind:
+    description: What the front end leads to, for the words of sentences.
+    type: str
+    choices: [kube_apiserver, rancher]
+    default: kube_apiserver
 """
 
 EXAMPLES = r"""
@@ -51,10 +56,14 @@ _value:
 
 
 def frontend_report(
-    nodes: list[dict[str, t.Any]], name: str, endpoint: str, cloud: dict[str, t.Any]
+    nodes: list[dict[str, t.Any]],
+    name: str,
+    endpoint: str,
+    cloud: dict[str, t.Any] | None,
+    kind: str = "kube_apiserver",
 ) -> dict[str, t.Any]:
     """The report as data."""
-    return build(name, endpoint, cloud, nodes)
+    return build(name, endpoint, cloud, nodes, kind)
 
 
 class FilterModule:

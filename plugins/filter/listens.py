@@ -10,6 +10,8 @@ import typing as t
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.labels import plan_labels
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.listens import Inventory, Options, files, resolve
+from ansible_collections.clusterfront.ha.plugins.module_utils._listens.nginx import method, nginx_checks, nginx_problems
+from ansible_collections.clusterfront.ha.plugins.module_utils._listens.presets import preset_listens
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.problems import port_problems, problems
 
 Listens = t.Sequence[Options]
@@ -43,6 +45,10 @@ class FilterModule:
             "resolve_listens": resolve_listens,
             "listen_problems": listen_problems,
             "listen_files": listen_files,
+            "preset_listens": preset_listens,
+            "nginx_checks": nginx_checks,
+            "nginx_method": method,
+            "nginx_problems": nginx_problems,
             "port_problems": port_problems,
             "port_labels": plan_labels,
         }

@@ -33,6 +33,7 @@ HEALTH_CHECK: Spec = {
     "domain": {"type": "str"},
     "uri": {"type": "str"},
     "http_codes": {"type": "list", "elements": "str", "choices": ["http_2xx", "http_3xx", "http_4xx", "http_5xx"]},
+    "method": {"type": "str", "choices": ["head", "get"]},
     "request": {"type": "str"},
     "expected": {"type": "str"},
 }
@@ -40,9 +41,41 @@ HEALTH_CHECK: Spec = {
 #: The access lists of a listener.
 ACCESS: Spec = {"lists": {"type": "list", "elements": "str"}, "type": {"type": "str", "choices": ["white", "black"]}}
 
+#: How a client keeps its server by a cookie.
+STICKINESS: Spec = {
+    "sticky_session": {"type": "bool"},
+    "sticky_session_type": {"type": "str", "choices": ["insert", "server"]},
+    "cookie": {"type": "str"},
+    "cookie_timeout": {"type": "int"},
+}
+
+#: What a check of TCP or UDP has, and a rule has not.
+NOT_OF_RULES = ("type", "method", "request", "expected")
+
+RULE: Spec = {
+    "domain": {"type": "str"},
+    "url": {"type": "str"},
+    "name": {"type": "str"},
+    "server_group": {"type": "str"},
+    "listener_sync": {"type": "bool"},
+    "scheduler": {"type": "str", "choices": ["wrr", "rr"]},
+    **STICKINESS,
+    "health_check": {
+        "type": "dict",
+        "options": {name: option for name, option in HEALTH_CHECK.items() if name not in NOT_OF_RULES},
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+DOMAIN_EXTENSION: Spec = {
+    "domain": {"type": "str", "required": True},
+    "certificate": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
 LISTENER: Spec = {
     "port": {"type": "int", "required": True},
-    "protocol": {"type": "str", "choices": ["tcp", "udp"], "required": True},
+    "protocol": {"type": "str", "choices": ["tcp", "udp", "http", "https"], "required": True},
     "server_group": {"type": "str"},
     "failover_group": {"type": "str"},
     "backend_port": {"type": "int"},
@@ -53,9 +86,28 @@ LISTENER: Spec = {
     "connection_drain": {"type": "bool"},
     "connection_drain_timeout": {"type": "int"},
     "proxy_protocol_v2": {"type": "bool"},
+    **STICKINESS,
+    "x_forwarded_for": {"type": "bool"},
+    "x_forwarded_for_proto": {"type": "bool"},
+    "x_forwarded_for_slb_id": {"type": "bool"},
+    "x_forwarded_for_slb_ip": {"type": "bool"},
+    "x_forwarded_for_slb_port": {"type": "bool"},
+    "x_forwarded_for_client_src_port": {"type": "bool"},
+    "gzip": {"type": "bool"},
+    "http2": {"type": "bool"},
+    "idle_timeout": {"type": "int"},
+    "request_timeout": {"type": "int"},
+    "forward_port": {"type": "int"},
+    "certificate": {"type": "str"},
+    "ca_certificate": {"type": "str"},
+    "tls_policy": {"type": "str"},
     "description": {"type": "str"},
     "health_check": {"type": "dict", "options": HEALTH_CHECK},
     "access_list": {"type": "dict", "options": ACCESS},
+    "rules": {"type": "list", "elements": "dict", "options": RULE},
+    "purge_rules": {"type": "bool", "default": False},
+    "domain_extensions": {"type": "list", "elements": "dict", "options": DOMAIN_EXTENSION},
+    "purge_domain_extensions": {"type": "bool", "default": False},
     "enabled": {"type": "bool", "default": True},
     "tags": {"type": "dict"},
     "purge_tags": {"type": "bool", "default": False},
@@ -133,6 +185,30 @@ ACCESS_LIST: Spec = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
+CA_CERTIFICATE: Spec = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "certificate": {"type": "str"},
+    "certificate_path": {"type": "path"},
+    "keep_old": {"type": "float"},
+    "tags": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+CERTIFICATE: Spec = {
+    **CA_CERTIFICATE,
+    "private_key": {"type": "str", "no_log": True},
+    "private_key_path": {"type": "path", "no_log": False},
+}
+
+TLS_POLICY: Spec = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "tls_versions": {"type": "list", "elements": "str", "choices": ["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]},
+    "ciphers": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
 LOAD_BALANCER: Spec = {
     "id": {"type": "str"},
     "name": {"type": "str"},
@@ -166,6 +242,9 @@ QUOTAS: Spec = {
             "access_lists": {"type": "int"},
             "access_lists_per_listener": {"type": "int"},
             "listeners_per_access_list": {"type": "int"},
+            "domain_extensions_per_listener": {"type": "int"},
+            "certificates": {"type": "int"},
+            "ca_certificates": {"type": "int"},
         },
     }
 }
@@ -178,6 +257,9 @@ FRONT_END: Spec = {
     "default_pool": {"type": "dict", "options": DEFAULT_POOL},
     "listeners": {"type": "list", "elements": "dict", "options": LISTENER},
     "access_lists": {"type": "list", "elements": "dict", "options": ACCESS_LIST},
+    "certificates": {"type": "list", "elements": "dict", "options": CERTIFICATE},
+    "ca_certificates": {"type": "list", "elements": "dict", "options": CA_CERTIFICATE},
+    "tls_policies": {"type": "list", "elements": "dict", "options": TLS_POLICY},
     "allow_public": {"type": "bool", "default": False},
     "adopt": {"type": "bool", "default": False},
     **QUOTAS,

@@ -17,7 +17,7 @@ from ._argspec import CONNECTION, Spec
 from ._slb import view
 from ._slb.client import Client, Settings
 from ._slb.document import FrontEnd, check_seconds
-from ._slb.errors import ApiError, SdkMissing, SlbError
+from ._slb.errors import ApiError, DocumentError, SdkMissing, SlbError
 from ._slb.state import CloudState
 from ._slb.reconcile import reconcile
 
@@ -40,7 +40,7 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     name, take = part
 
     def work(client: Client) -> dict[str, t.Any]:
-        wanted = document(module.params)
+        wanted = document(options(module))
         outcome = reconcile(client, wanted, check_mode=module.check_mode, token=lambda: str(uuid.uuid4()))
         return {
             "changed": outcome.plan.changed,
@@ -59,9 +59,22 @@ def run(module: AnsibleModule, document: t.Callable[[dict[str, t.Any]], FrontEnd
     _finish(module, work)
 
 
+def options(module: AnsibleModule) -> dict[str, t.Any]:
+    """What a module was told. Ansible lets true and false through as whole numbers, which the API does not."""
+    return {name: _whole(value, module.argument_spec.get(name, {})) for name, value in module.params.items()}
+
+
+def _whole(value: t.Any, option: t.Mapping[str, t.Any]) -> t.Any:
+    if isinstance(value, list):
+        return [_whole(entry, option) for entry in value]
+    if isinstance(value, dict) and option.get("options"):
+        return {name: _whole(entry, option["options"].get(name, {})) for name, entry in value.items()}
+    return int(value) if isinstance(value, bool) and "int" in (option.get("type"), option.get("elements")) else value
+
+
 def inform(module: AnsibleModule, read: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:
     """Read from the cloud, and end the module with what was found."""
-    _finish(module, lambda client: {"changed": False, **read(client, module.params)})
+    _finish(module, lambda client: {"changed": False, **read(client, options(module))})
 
 
 def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]]) -> None:
@@ -85,6 +98,36 @@ def settings(params: t.Mapping[str, t.Any]) -> Settings:
     made = Settings(**{key: value for key, value in params.items() if key in names and value is not None})
     check_seconds("timeout", made.timeout)
     return made
+
+
+#: What may be given by itself or as a file.
+FILES = ("certificate", "private_key")
+
+
+def with_files(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options of a document, with the contents of the files that certificates name."""
+    found = dict(options)
+    for option in ("certificates", "ca_certificates"):
+        if found.get(option) is not None:
+            found[option] = [_with_contents(option, entry) for entry in found[option]]
+    return found
+
+
+def _with_contents(option: str, entry: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    whole = dict(entry)
+    for name in FILES:
+        path, where = whole.get(f"{name}_path"), f"{option}[{entry.get('name') or entry.get('id')}]"
+        if path is None:
+            continue
+        if whole.get(name) is not None:
+            raise DocumentError(f"{where} has {name} and {name}_path; give one of the two")
+        try:
+            with open(path, encoding="utf-8") as file:
+                whole[name] = file.read()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise DocumentError(f"{where}.{name}_path is '{path}', which cannot be read: {why}") from error
+    return whole
 
 
 QUOTA = "the account's quota is used up; take something away, or ask for a higher one in the Quota Center"

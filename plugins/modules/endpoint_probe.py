@@ -81,6 +81,13 @@ EXAMPLES = r"""
       - {name: local, host: 127.0.0.1, port: 6443, tls: true, path: /readyz}
     timeout: 3
   register: probed
+
+- name: Which certificate a load balancer shows, and whether it leads to the CA
+  clusterfront.ha.endpoint_probe:
+    targets:
+      - {host: 192.0.2.100, port: 443, tls: true, server_name: www.example.com, ca_path: /etc/ssl/example/ca.pem}
+    timeout: 1
+  register: served
 """
 
 RETURN = r"""
@@ -117,9 +124,18 @@ probes:
       type: str
       sample: 192.0.2.100
     tls:
-      description: The TLS version, and names and end of a certificate that was verified.
+      description:
+        - The TLS version and what the served certificate says, SHA-1 and SHA-256 fingerprints among it. C(verified) is whether it and
+          its chain lead to O(targets[].ca_path).
       type: dict
-      sample: {version: TLSv1.3, verified: false, not_after: null, subject_alt_names: []}
+      sample:
+        version: TLSv1.3
+        verified: true
+        fingerprint: 68:08:1a:f2:ff:48:c8:f1:e5:1f:1a:bb:1b:1d:bf:97:d2:2b:5f:10
+        fingerprint_sha256: e3:b0:c4:42:98:fc:1c:14:9a:fb:f4:c8:99:6f:b9:24:27:ae:41:e4:64:9b:93:4c:a4:95:99:1b:78:52:b8:55
+        not_before: '2026-01-31T12:00:00Z'
+        not_after: '2027-01-31T12:00:00Z'
+        subject_alt_names: [www.example.com]
     http_status:
       description: The status of the HTTP answer.
       type: int

@@ -29,43 +29,6 @@ options:
         lines.
     type: str
     required: true
-  inputs:
-    description:
-      - Files on the host that the configuration reads where they are. When one of them changes, a new release is made
-        and loaded.
-    type: list
-    elements: path
-    default: []
-  files:
-    description:
-      - Files on the host, such as certificates, that are copied into the release. When one of them changes, a new release
-        is made and loaded; a way back brings back the old ones too.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description:
-          - The name in the directory of the release.
-        type: str
-        required: true
-      source:
-        description:
-          - The file on the host.
-        type: path
-        required: true
-      option:
-        description:
-          - How sentences call the file, as in V('web' has tls.certificate).
-        type: str
-        required: true
-      holds:
-        description:
-          - What has to be in it, in PEM form. A key has to be without a password.
-        type: list
-        elements: str
-        choices: [certificate, key]
-        default: []
   directory:
     description:
       - Where C(releases) and the link C(current) live.
@@ -81,11 +44,6 @@ options:
       - The systemd unit. A drop-in makes it start from the link. For a O(container) it is written as a whole.
     type: str
     default: haproxy.service
-  unit_directory:
-    description:
-      - Where the drop-in directory of the unit is made.
-    type: path
-    default: /etc/systemd/system
   pid_file:
     description:
       - Where the master process writes its number.
@@ -117,77 +75,8 @@ options:
       - Connections that the configuration allows on top of those, for its own health port.
     type: int
     default: 0
-  container:
-    description:
-      - Run HAProxy in a container of this image, under systemd; as a quadlet where podman is 4.4 or newer.
-      - The image has to be there. It is what validates the configuration, and a reload keeps the container.
-    type: dict
-    suboptions:
-      engine:
-        description:
-          - The program that runs containers.
-        type: path
-        required: true
-      version:
-        description:
-          - Its version.
-        type: str
-        required: true
-      name:
-        description:
-          - The name of the container.
-        type: str
-        required: true
-      image:
-        description:
-          - The image.
-        type: str
-        required: true
-      mounts:
-        description:
-          - What else the container sees, each as C(source:target[:options]).
-        type: list
-        elements: str
-        default: []
-  listeners:
-    description:
-      - What has to answer on this host once the configuration is live.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      address:
-        description:
-          - The address that the listener is bound to. Empty or V(*) stands for all addresses.
-        type: str
-        default: ''
-      port:
-        description:
-          - The port.
-        type: int
-        required: true
-      path:
-        description:
-          - A path that has to answer with status 200. Without it, an accepted connection is enough.
-        type: str
-  keep:
-    description:
-      - How many releases stay on the host, the live one included.
-    type: int
-    default: 3
-  timeout:
-    description:
-      - How many seconds the new process has to load, to answer and to find its servers, before the old one comes back.
-    type: int
-    default: 20
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - clusterfront.ha._proxy.release
   - clusterfront.ha._attributes
 """
 
@@ -223,105 +112,28 @@ steps:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.container import Container
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import Listener, ReleaseError
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.plan import Plan, State
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.release import File, Wanted, release
+from ansible_collections.clusterfront.ha.plugins.module_utils import _release_module as common
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
 
 ARGUMENT_SPEC = {
-    "content": {"type": "str", "required": True},
-    "inputs": {"type": "list", "elements": "path", "default": []},
-    "files": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "source": {"type": "path", "required": True},
-            "option": {"type": "str", "required": True},
-            "holds": {"type": "list", "elements": "str", "choices": ["certificate", "key"], "default": []},
-        },
-    },
+    **common.RELEASE,
     "directory": {"type": "path", "default": "/etc/haproxy"},
     "binary": {"type": "path", "default": "/usr/sbin/haproxy"},
     "unit": {"type": "str", "default": "haproxy.service"},
-    "unit_directory": {"type": "path", "default": "/etc/systemd/system"},
     "pid_file": {"type": "path", "default": "/run/haproxy.pid"},
     "stats_socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
     "master_socket": {"type": "path", "default": "/run/haproxy/master.sock"},
-    "maxconn": {"type": "int"},
     "shares": {"type": "int", "default": 1},
     "reserve": {"type": "int", "default": 0},
-    "container": {
-        "type": "dict",
-        "options": {
-            "engine": {"type": "path", "required": True},
-            "version": {"type": "str", "required": True},
-            "name": {"type": "str", "required": True},
-            "image": {"type": "str", "required": True},
-            "mounts": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "listeners": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "address": {"type": "str", "default": ""},
-            "port": {"type": "int", "required": True},
-            "path": {"type": "str"},
-        },
-    },
-    "keep": {"type": "int", "default": 3},
-    "timeout": {"type": "int", "default": 20},
 }
 PLACES = ("directory", "binary", "unit", "unit_directory", "pid_file", "stats_socket", "master_socket", "timeout")
-
-
-def differences(settings: Settings, state: State, plan: Plan) -> list[dict[str, str]]:
-    """The diff of the files that the plan touches."""
-    found = []
-    if state.text != plan.text:
-        found.append((settings.config, state.text, plan.text))
-    if plan.write_unit:
-        found.append((settings.unit_file, state.unit_file, plan.unit_file))
-    return [
-        {"before_header": path, "after_header": path, "before": before or "", "after": after}
-        for path, before, after in found
-    ]
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
-    container = params["container"]
-    if container is not None:
-        container = Container(**{**container, "mounts": tuple(container["mounts"])})
-    settings = Settings(**{name: params[name] for name in PLACES}, container=container)
-    wanted = Wanted(
-        content=params["content"],
-        inputs=tuple(params["inputs"]),
-        maxconn=params["maxconn"],
-        reserve=params["reserve"],
-        listeners=tuple(Listener(**listener) for listener in params["listeners"]),
-        keep=params["keep"],
-        shares=params["shares"],
-        files=tuple(File(**{**file, "holds": tuple(file["holds"])}) for file in params["files"]),
-    )
-    try:
-        state, plan, new = release(settings, wanted, module.check_mode)
-    except (ReleaseError, OSError) as error:
-        module.fail_json(msg=str(error))
-    for sentence in new.missing:
-        module.warn(f"{sentence}; a real run would be refused.")
-    module.exit_json(
-        changed=bool(plan.steps),
-        release=plan.release,
-        previous=state.linked,
-        steps=plan.steps,
-        diff=differences(settings, state, plan),
-    )
+    proxy = HAProxy(**{name: params[name] for name in PLACES}, container=common.container_of(params["container"]))
+    common.run_release(module, proxy, shares=params["shares"], reserve=params["reserve"])
 
 
 if __name__ == "__main__":

@@ -19,40 +19,11 @@ description:
 author:
   - clusterfront.ha contributors (@clusterfront)
 options:
-  server:
-    description:
-      - The name of the server in the configuration.
-    type: str
-    required: true
   backend:
     description:
       - The name of its backend. All backends that have a server of this name are meant where it is not given, such as those
         of several ports of one node.
     type: str
-  state:
-    description:
-      - V(ready) takes clients. V(drain) takes no new ones, and is still checked. V(maint) takes no new ones, and is not
-        checked. All leave the connections that there are.
-    type: str
-    choices: [ready, drain, maint]
-  weight:
-    description:
-      - The share of the server, from 0 to 256, or V(configured) for the one that its configuration states.
-    type: str
-  allow_empty:
-    description:
-      - Whether a backend may be left without a server that takes clients.
-    type: bool
-    default: false
-  sessions:
-    description:
-      - Wait until the server has no more than so many sessions. There is no waiting where this is not given.
-    type: int
-  timeout:
-    description:
-      - How many seconds to wait for O(sessions).
-    type: int
-    default: 300
   on_timeout:
     description:
       - What to do when there are more sessions after O(timeout). V(fail) ends with an error, V(go_on) without one, V(cut)
@@ -100,14 +71,8 @@ options:
           - The image, whose binary reads the configuration.
         type: str
         required: true
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - clusterfront.ha._proxy.server
   - clusterfront.ha._attributes
 seealso:
   - module: clusterfront.ha.haproxy_release
@@ -188,19 +153,11 @@ waited:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.container import Container
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import ReleaseError
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.server import Wish, describe, serve, wait
+from ansible_collections.clusterfront.ha.plugins.module_utils import _release_module as common
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
 
 ARGUMENT_SPEC = {
-    "server": {"type": "str", "required": True},
-    "backend": {"type": "str"},
-    "state": {"type": "str", "choices": ["ready", "drain", "maint"]},
-    "weight": {"type": "str"},
-    "allow_empty": {"type": "bool", "default": False},
-    "sessions": {"type": "int"},
-    "timeout": {"type": "int", "default": 300},
+    **common.SERVER,
     "on_timeout": {"type": "str", "choices": ["fail", "go_on", "cut"], "default": "fail"},
     "directory": {"type": "path", "default": "/etc/haproxy"},
     "binary": {"type": "path", "default": "/usr/sbin/haproxy"},
@@ -218,34 +175,13 @@ PLACES = ("directory", "binary", "unit", "stats_socket", "master_socket", "timeo
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
-    box = params["container"]
-    settings = Settings(
+    proxy = HAProxy(
         **{name: params[name] for name in PLACES},
         unit_directory="",
         pid_file="",
-        container=Container(box["engine"], "", "", box["image"]) if box else None,
+        container=common.container_of(params["container"]),
     )
-    wish = Wish(*(params[name] for name in ("server", "backend", "state", "weight", "allow_empty")))
-    result = {}
-    try:
-        change = serve(settings, wish, module.check_mode)
-        if params["sessions"] is not None and not module.check_mode:
-            waited = wait(settings, change.names, params["sessions"], params["timeout"], params["on_timeout"])
-            result["waited"] = round(waited, 1)
-        servers = describe(settings, change)
-    except (ReleaseError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=change.needed,
-        servers=servers,
-        diff={
-            "before_header": settings.server_state,
-            "after_header": settings.server_state,
-            "before": change.before or "",
-            "after": change.after if change.write_states else change.before or "",
-        },
-        **result,
-    )
+    common.run_server(module, proxy, params["on_timeout"])
 
 
 if __name__ == "__main__":

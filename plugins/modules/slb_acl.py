@@ -184,7 +184,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
 from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, marked_by, run
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, lists_only
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, region_only
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
 
 ARGUMENT_SPEC = argument_spec(_argspec.ACCESS_LIST, _argspec.QUOTAS, {"owner": {"type": "str"}})
@@ -193,7 +193,7 @@ ARGUMENT_SPEC = argument_spec(_argspec.ACCESS_LIST, _argspec.QUOTAS, {"owner": {
 def document(params: dict) -> FrontEnd:
     desired = {key: params[key] for key in _argspec.ACCESS_LIST}
     mark = marked_by(params, "owner", "name", "id")
-    return lists_only({**mark, "access_lists": [desired], "quotas": params["quotas"]})
+    return region_only({**mark, "access_lists": [desired], "quotas": params["quotas"]})
 
 
 def acl(wanted: FrontEnd, state: CloudState) -> dict | None:

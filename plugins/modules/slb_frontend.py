@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
 - clusterfront.ha contributors (@clusterfront)
 description:
-- Makes an SLB instance, its groups of servers, its default pool, its listeners and their access lists as one document says, or
-  changes or removes them.
+- Makes an SLB instance, its groups of servers, its default pool, its listeners with their rules and domains, and the access lists,
+  certificates and TLS policies that these need, as one document says, or changes or removes them.
 - The document is compared with the cloud as a whole. The plan that comes of it decides whether anything changes,
   what the diff shows, what check mode predicts (on an empty cloud too), and which calls are made.
 - An option that is not given is left as it is.
@@ -413,12 +413,15 @@ options:
         required: true
       protocol:
         description:
-        - The protocol that the listener speaks. A port may have one listener for V(tcp) and one for V(udp).
+        - The protocol that the listener speaks. A port may have one listener for V(udp) beside
+          one of the others.
         type: str
         required: true
         choices:
         - tcp
         - udp
+        - http
+        - https
       server_group:
         description:
         - Name or id of the vServer group that gets the connections.
@@ -469,6 +472,91 @@ options:
         description:
         - Whether backends are told the client's address by PROXY protocol version 2.
         type: bool
+      sticky_session:
+        description:
+        - Whether a client keeps its server by a cookie. A new one does not. Only for V(http) and V(https).
+        type: bool
+      sticky_session_type:
+        description:
+        - Whose cookie it is, V(insert) for one of the load balancer, V(server) for one of the application. Needed to turn
+          O(listeners[].sticky_session) on.
+        type: str
+        choices:
+        - insert
+        - server
+      cookie:
+        description:
+        - The name of the application's cookie, up to 200 characters. Needed with O(listeners[].sticky_session_type=server).
+        type: str
+      cookie_timeout:
+        description:
+        - Seconds for which the load balancer's cookie is good, V(1) to V(86400). Needed with
+          O(listeners[].sticky_session_type=insert).
+        type: int
+      x_forwarded_for:
+        description:
+        - Whether servers are told the client's address in the header X-Forwarded-For. They are by a new listener. Only for
+          V(http) and V(https), as all options that follow up to O(listeners[].request_timeout).
+        type: bool
+      x_forwarded_for_proto:
+        description:
+        - Whether X-Forwarded-Proto tells the listener's protocol.
+        type: bool
+      x_forwarded_for_slb_id:
+        description:
+        - Whether SLB-ID tells the id of the load balancer.
+        type: bool
+      x_forwarded_for_slb_ip:
+        description:
+        - Whether SLB-IP tells the address of the load balancer.
+        type: bool
+      x_forwarded_for_slb_port:
+        description:
+        - Whether X-Forwarded-Port tells the port of the listener.
+        type: bool
+      x_forwarded_for_client_src_port:
+        description:
+        - Whether X-Forwarded-Client-srcport tells the client's port.
+        type: bool
+      gzip:
+        description:
+        - Whether answers of common types of text are compressed. They are by a new listener.
+        type: bool
+      http2:
+        description:
+        - Whether clients may speak HTTP/2. They may with a new listener. Only for V(https).
+        type: bool
+      idle_timeout:
+        description:
+        - Seconds for which a connection may be without a request, V(1) to V(60). V(15) for a new listener.
+        type: int
+      request_timeout:
+        description:
+        - Seconds that a server may take to answer, V(1) to V(180); then the client gets 504. V(60) for a new listener.
+        type: int
+      forward_port:
+        description:
+        - Port of an V(https) listener of the same load balancer to which every request is redirected. Only for V(http).
+        - Such a listener has nothing else but tags, and where it leads to is fixed when it is made.
+        type: int
+      certificate:
+        description:
+        - Name or id of the certificate of the listener, see M(clusterfront.ha.slb_certificate). Only for V(https), which
+          needs one. Another one takes its place without a gap.
+        - Of several of one name and owner the youngest is meant.
+        type: str
+      ca_certificate:
+        description:
+        - Name or id of the CA certificate that has to have signed the certificates of clients, see
+          M(clusterfront.ha.slb_ca_certificate). An empty text lets clients in without one. Only for V(https).
+        type: str
+      tls_policy:
+        description:
+        - Which versions of TLS and cipher suites are taken. One of the cloud's own (V(tls_cipher_policy_1_0) for a new
+          listener, V(tls_cipher_policy_1_1), V(tls_cipher_policy_1_2), V(tls_cipher_policy_1_2_strict) or
+          V(tls_cipher_policy_1_2_strict_with_1_3)), or the name or id of one of your own, see
+          M(clusterfront.ha.slb_tls_policy). Only for V(https).
+        type: str
       description:
         description:
         - A text of at most 256 characters. An empty one takes it away.
@@ -530,6 +618,13 @@ options:
             - http_3xx
             - http_4xx
             - http_5xx
+          method:
+            description:
+            - The method of the check of an V(http) or V(https) listener. V(head) for a new one.
+            type: str
+            choices:
+            - head
+            - get
           request:
             description:
             - What a check of a V(udp) listener sends, up to 64 letters and digits. It goes with O(listeners[].health_check.expected).
@@ -558,6 +653,158 @@ options:
             choices:
             - white
             - black
+      rules:
+        description:
+        - Forwarding rules of an V(http) or V(https) listener, 40 at most. Rules that are not listed stay, unless
+          O(listeners[].purge_rules) is true.
+        type: list
+        elements: dict
+        suboptions:
+          domain:
+            description:
+            - 'The domain that a request is for, as V(www.example.com), or V(*.example.com) for all below it. A rule has
+              this, O(listeners[].rules[].url), or both, and is known by the two: they never change.'
+            - An exact domain counts before one with a star, the longest star before the others, and any domain before none.
+            type: str
+          url:
+            description:
+            - What the path of a request begins with, as V(/api). Of several that fit, the longest counts.
+            type: str
+          name:
+            description:
+            - Name of the rule, which no other rule of its listener has; 1 to 40 letters, digits, V(-), V(/), V(.) or V(_).
+              Where nothing is said, a new rule is named after its domain and URL.
+            type: str
+          server_group:
+            description:
+            - Name or id of the vServer group that gets the requests. Needed for a new rule.
+            type: str
+          listener_sync:
+            description:
+            - Whether scheduler, stickiness and health check are those of the listener. They are for a new rule, unless it
+              is given one of its own; V(true) beside one is refused.
+            type: bool
+          scheduler:
+            description:
+            - How requests are spread, V(wrr) by weight or V(rr) in turn.
+            type: str
+            choices:
+            - wrr
+            - rr
+          sticky_session:
+            description:
+            - Whether a client keeps its server by a cookie. A new one does not.
+            type: bool
+          sticky_session_type:
+            description:
+            - Whose cookie it is, V(insert) for one of the load balancer, V(server) for one of the application. Needed to
+              turn O(listeners[].rules[].sticky_session) on.
+            type: str
+            choices:
+            - insert
+            - server
+          cookie:
+            description:
+            - The name of the application's cookie, up to 200 characters. Needed with
+              O(listeners[].rules[].sticky_session_type=server).
+            type: str
+          cookie_timeout:
+            description:
+            - Seconds for which the load balancer's cookie is good, V(1) to V(86400). Needed with
+              O(listeners[].rules[].sticky_session_type=insert).
+            type: int
+          health_check:
+            description:
+            - How the servers of the group are checked for this rule. What is not given stays as it is.
+            type: dict
+            suboptions:
+              enabled:
+                description:
+                - Whether the servers of the group are checked. A rule with settings of its own checks them.
+                type: bool
+              connect_port:
+                description:
+                - The port that is checked; the server's own port where nothing is said. V(-520) goes back to it.
+                type: int
+              timeout:
+                description:
+                - Seconds to wait for an answer, V(1) to V(300).
+                type: int
+              interval:
+                description:
+                - Seconds between two checks, V(1) to V(50).
+                type: int
+              healthy_threshold:
+                description:
+                - Good checks in a row that bring a server back, V(2) to V(10).
+                type: int
+              unhealthy_threshold:
+                description:
+                - Bad checks in a row that take a server out, V(2) to V(10).
+                type: int
+              domain:
+                description:
+                - The Host header of the check. An empty one is the server's own address.
+                type: str
+              uri:
+                description:
+                - The path that is asked for. It begins with V(/) and has at most 80 characters.
+                type: str
+              http_codes:
+                description:
+                - The answers that are good. V(http_2xx) where nothing is said.
+                type: list
+                elements: str
+                choices:
+                - http_2xx
+                - http_3xx
+                - http_4xx
+                - http_5xx
+          state:
+            description:
+            - Whether the rule is there.
+            type: str
+            choices:
+            - present
+            - absent
+            default: present
+      purge_rules:
+        description:
+        - Whether rules that are not in O(listeners[].rules) are removed, whoever made them. Means nothing where
+          O(listeners[].rules) is not given.
+        type: bool
+        default: false
+      domain_extensions:
+        description:
+        - Further domains of an V(https) listener, each with a certificate of its own. Domains that are not listed stay,
+          unless O(listeners[].purge_domain_extensions) is true.
+        type: list
+        elements: dict
+        suboptions:
+          domain:
+            description:
+            - The domain, as V(www.example.com), or V(*.example.com) for all below it.
+            type: str
+            required: true
+          certificate:
+            description:
+            - Name or id of the certificate that is shown to those who ask for this domain. Needed for a new one; another
+              one takes its place without a gap.
+            type: str
+          state:
+            description:
+            - Whether the domain is there. One that a rule is about is not removed; the error names the rule.
+            type: str
+            choices:
+            - present
+            - absent
+            default: present
+      purge_domain_extensions:
+        description:
+        - Whether domains that are not in O(listeners[].domain_extensions) are removed, whoever made them. Means nothing
+          where O(listeners[].domain_extensions) is not given.
+        type: bool
+        default: false
       enabled:
         description:
         - Whether the listener runs. The one option with a default that is also applied to an existing listener,
@@ -645,6 +892,147 @@ options:
         - present
         - absent
         default: present
+  certificates:
+    description:
+    - Certificates of servers, which belong to the region. Those that are not listed stay as they are.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description:
+        - Id of an existing certificate. What was uploaded never changes, so it goes with O(certificates[].name) and
+          O(certificates[].tags) only, or with O(certificates[].state=absent).
+        type: str
+      name:
+        description:
+        - Name of the certificate, 1 to 80 letters, digits, V(.), V(_) or V(-), the first a letter. Either this or
+          O(certificates[].id) is needed.
+        - 'A certificate is known by its fingerprint: the same one is never uploaded twice, whatever its name is. Another
+          one under a name that is there already is its successor, see O(certificates[].keep_old).'
+        type: str
+      certificate:
+        description:
+        - The certificate in PEM, the server's own first, then the one that signed it, and so on. Where neither this nor
+          O(certificates[].certificate_path) is given, an existing one of the name is meant.
+        type: str
+      certificate_path:
+        description:
+        - 'File with the PEM, where the module runs: on the controller, for a play on localhost.'
+        type: path
+      keep_old:
+        description:
+        - Seconds for which an older one of the same name and owner stays after its successor was uploaded. V(0) removes it
+          at the end of the same run; after a longer time the next run does.
+        - Where nothing is said, older ones stay. One that something uses always does, with a warning.
+        type: float
+      tags:
+        description:
+        - Tags to set. Other tags stay.
+        type: dict
+      state:
+        description:
+        - Whether the certificate is there. One that a listener or a further domain uses is not deleted; the error names all
+          of them.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+      private_key:
+        description:
+        - The key of the certificate in PEM, without a passphrase. Needed for an upload only. It is never shown and cannot
+          be read again.
+        type: str
+      private_key_path:
+        description:
+        - File with the key, where the module runs.
+        type: path
+  ca_certificates:
+    description:
+    - CA certificates for the certificates of clients, which belong to the region. Those that are not listed stay as they
+      are.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description:
+        - Id of an existing CA certificate. What was uploaded never changes, so it goes with O(ca_certificates[].name) and
+          O(ca_certificates[].tags) only, or with O(ca_certificates[].state=absent).
+        type: str
+      name:
+        description:
+        - Name of the CA certificate, 1 to 80 letters, digits, V(.), V(_) or V(-), the first a letter. Either this or
+          O(ca_certificates[].id) is needed.
+        - 'A CA certificate is known by its fingerprint: the same one is never uploaded twice, whatever its name is. Another
+          one under a name that is there already is its successor, see O(ca_certificates[].keep_old).'
+        type: str
+      certificate:
+        description:
+        - The CA certificate in PEM. Where neither this nor O(ca_certificates[].certificate_path) is given, an existing one
+          of the name is meant.
+        type: str
+      certificate_path:
+        description:
+        - 'File with the PEM, where the module runs: on the controller, for a play on localhost.'
+        type: path
+      keep_old:
+        description:
+        - Seconds for which an older one of the same name and owner stays after its successor was uploaded. V(0) removes it
+          at the end of the same run; after a longer time the next run does.
+        - Where nothing is said, older ones stay. One that something uses always does, with a warning.
+        type: float
+      tags:
+        description:
+        - Tags to set. Other tags stay.
+        type: dict
+      state:
+        description:
+        - Whether the CA certificate is there. One that a listener uses is not deleted; the error names all of them.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  tls_policies:
+    description:
+    - Policies of TLS, which belong to the region. Those that are not listed stay as they are.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description:
+        - Id of an existing policy. Where it is given, O(tls_policies[].name) renames it.
+        type: str
+      name:
+        description:
+        - Name of the policy, 2 to 200 letters, digits, V(.), V(_) or V(-), the first a letter. Either this or
+          O(tls_policies[].id) is needed.
+        type: str
+      tls_versions:
+        description:
+        - The versions of TLS that are taken. Needed for a new policy.
+        type: list
+        elements: str
+        choices:
+        - TLSv1.0
+        - TLSv1.1
+        - TLSv1.2
+        - TLSv1.3
+      ciphers:
+        description:
+        - The cipher suites that are taken, 32 at most, by the names of OpenSSL, as V(ECDHE-RSA-AES128-GCM-SHA256) or
+          V(TLS_AES_128_GCM_SHA256). Each version needs one of its own. Needed for a new policy.
+        type: list
+        elements: str
+      state:
+        description:
+        - Whether the policy is there. One that a listener uses is not deleted; the error names all of them. Policies have
+          no tags, so a removal of a whole front end takes only those along that the document lists.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
   allow_public:
     description:
     - Has to be V(true) to make a listener on an internet-facing instance that no access list guards, or to take the list
@@ -675,6 +1063,11 @@ seealso:
 - module: clusterfront.ha.slb_failover_group
 - module: clusterfront.ha.slb_listener
 - module: clusterfront.ha.slb_acl
+- module: clusterfront.ha.slb_rule
+- module: clusterfront.ha.slb_domain_extension
+- module: clusterfront.ha.slb_certificate
+- module: clusterfront.ha.slb_ca_certificate
+- module: clusterfront.ha.slb_tls_policy
 """
 
 EXAMPLES = r"""
@@ -765,6 +1158,30 @@ EXAMPLES = r"""
     listeners:
       - {port: 5432, protocol: tcp, failover_group: database}
       - {port: 80, protocol: tcp, backend_port: 8080}
+
+- name: HTTPS in front of a cluster, with a redirect from HTTP
+  clusterfront.ha.slb_frontend:
+    region: cn-hangzhou
+    name: prod-shop
+    load_balancer: {address_type: intranet, vpc_id: vpc-example, vswitch_id: vsw-example}
+    server_groups:
+      - {name: web, backends: [{private_ip: 192.0.2.21, port: 80}, {private_ip: 192.0.2.22, port: 80}]}
+      - {name: api, backends: [{private_ip: 192.0.2.11, port: 8080}]}
+    certificates:
+      - name: www
+        certificate_path: /etc/ssl/example/www-chain.pem
+        private_key_path: /etc/ssl/example/www-key.pem
+    listeners:
+      - {port: 80, protocol: http, forward_port: 443}
+      - port: 443
+        protocol: https
+        server_group: web
+        certificate: www
+        tls_policy: tls_cipher_policy_1_2
+        x_forwarded_for_proto: true
+        health_check: {uri: /readyz}
+        rules:
+          - {url: /api, server_group: api}
 """
 
 RETURN = r"""
@@ -828,6 +1245,24 @@ front_end:
       connection_drain: false
       connection_drain_timeout: null
       proxy_protocol_v2: false
+      sticky_session: null
+      sticky_session_type: null
+      cookie: null
+      cookie_timeout: null
+      x_forwarded_for: null
+      x_forwarded_for_proto: null
+      x_forwarded_for_slb_id: null
+      x_forwarded_for_slb_ip: null
+      x_forwarded_for_slb_port: null
+      x_forwarded_for_client_src_port: null
+      gzip: null
+      http2: null
+      idle_timeout: null
+      request_timeout: null
+      forward_port: null
+      certificate: null
+      ca_certificate: null
+      tls_policy: null
       description: ''
       health_check:
         enabled: true
@@ -841,12 +1276,15 @@ front_end:
         uri: /readyz
         http_codes:
         - http_2xx
+        method: null
         request: null
         expected: null
       access_list:
         lists:
         - office
         type: white
+      rules: null
+      domain_extensions: null
       enabled: true
       tags: {}
       owner: prod-api
@@ -865,6 +1303,9 @@ front_end:
         protocol: tcp
         port: 6443
         type: white
+    certificates: []
+    ca_certificates: []
+    tls_policies: []
 steps:
   description:
   - 'The calls that the plan is made of, in their order. In check mode: the calls that a run would make.'
@@ -907,14 +1348,18 @@ error:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
-from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import argument_spec, run, with_files
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import view
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import FrontEnd, front_end
+
+
+def document(params: dict) -> FrontEnd:
+    return front_end(with_files(params))
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(_argspec.FRONT_END), supports_check_mode=True)
-    run(module, front_end, ("front_end", view.front_end))
+    run(module, document, ("front_end", view.front_end))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ left_out:
   type: list
   elements: str
   sample:
-  - "listeners[https/443] is left out and stays as it is: 'https' is not among 'tcp' and 'udp'"
+  - i-example:80 in server group web is no ECS instance or network interface of this region, or not any more; it stays as it is
 load_balancer:
   description:
   - The instance with its address and its status.

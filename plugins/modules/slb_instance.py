@@ -303,12 +303,7 @@ ARGUMENT_SPEC = argument_spec(
 
 def document(params: dict) -> FrontEnd:
     instance = {key: params[key] for key in _argspec.LOAD_BALANCER}
-    whole = {
-        "load_balancer": instance,
-        "state": params["state"],
-        "quotas": params["quotas"],
-        "keeps_access_lists": True,
-    }
+    whole = {"load_balancer": instance, "state": params["state"], "quotas": params["quotas"], "keeps_region": True}
     return front_end({**marked_by(params, "owner", "name", "id"), **whole})
 
 

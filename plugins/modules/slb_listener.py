@@ -40,12 +40,15 @@ options:
     required: true
   protocol:
     description:
-    - The protocol that the listener speaks. A port may have one listener for V(tcp) and one for V(udp).
+    - The protocol that the listener speaks. A port may have one listener for V(udp) beside
+      one of the others.
     type: str
     required: true
     choices:
     - tcp
     - udp
+    - http
+    - https
   server_group:
     description:
     - Name or id of the vServer group that gets the connections.
@@ -96,6 +99,90 @@ options:
     description:
     - Whether backends are told the client's address by PROXY protocol version 2.
     type: bool
+  sticky_session:
+    description:
+    - Whether a client keeps its server by a cookie. A new one does not. Only for V(http) and V(https).
+    type: bool
+  sticky_session_type:
+    description:
+    - Whose cookie it is, V(insert) for one of the load balancer, V(server) for one of the application. Needed to turn
+      O(sticky_session) on.
+    type: str
+    choices:
+    - insert
+    - server
+  cookie:
+    description:
+    - The name of the application's cookie, up to 200 characters. Needed with O(sticky_session_type=server).
+    type: str
+  cookie_timeout:
+    description:
+    - Seconds for which the load balancer's cookie is good, V(1) to V(86400). Needed with O(sticky_session_type=insert).
+    type: int
+  x_forwarded_for:
+    description:
+    - Whether servers are told the client's address in the header X-Forwarded-For. They are by a new listener. Only for
+      V(http) and V(https), as all options that follow up to O(request_timeout).
+    type: bool
+  x_forwarded_for_proto:
+    description:
+    - Whether X-Forwarded-Proto tells the listener's protocol.
+    type: bool
+  x_forwarded_for_slb_id:
+    description:
+    - Whether SLB-ID tells the id of the load balancer.
+    type: bool
+  x_forwarded_for_slb_ip:
+    description:
+    - Whether SLB-IP tells the address of the load balancer.
+    type: bool
+  x_forwarded_for_slb_port:
+    description:
+    - Whether X-Forwarded-Port tells the port of the listener.
+    type: bool
+  x_forwarded_for_client_src_port:
+    description:
+    - Whether X-Forwarded-Client-srcport tells the client's port.
+    type: bool
+  gzip:
+    description:
+    - Whether answers of common types of text are compressed. They are by a new listener.
+    type: bool
+  http2:
+    description:
+    - Whether clients may speak HTTP/2. They may with a new listener. Only for V(https).
+    type: bool
+  idle_timeout:
+    description:
+    - Seconds for which a connection may be without a request, V(1) to V(60). V(15) for a new listener.
+    type: int
+  request_timeout:
+    description:
+    - Seconds that a server may take to answer, V(1) to V(180); then the client gets 504. V(60) for a new listener.
+    type: int
+  forward_port:
+    description:
+    - Port of an V(https) listener of the same load balancer to which every request is redirected. Only for V(http).
+    - Such a listener has nothing else but tags, and where it leads to is fixed when it is made.
+    type: int
+  certificate:
+    description:
+    - Name or id of the certificate of the listener, see M(clusterfront.ha.slb_certificate). Only for V(https), which needs
+      one. Another one takes its place without a gap.
+    - Of several of one name and owner the youngest is meant.
+    type: str
+  ca_certificate:
+    description:
+    - Name or id of the CA certificate that has to have signed the certificates of clients, see
+      M(clusterfront.ha.slb_ca_certificate). An empty text lets clients in without one. Only for V(https).
+    type: str
+  tls_policy:
+    description:
+    - Which versions of TLS and cipher suites are taken. One of the cloud's own (V(tls_cipher_policy_1_0) for a new
+      listener, V(tls_cipher_policy_1_1), V(tls_cipher_policy_1_2), V(tls_cipher_policy_1_2_strict) or
+      V(tls_cipher_policy_1_2_strict_with_1_3)), or the name or id of one of your own, see
+      M(clusterfront.ha.slb_tls_policy). Only for V(https).
+    type: str
   description:
     description:
     - A text of at most 256 characters. An empty one takes it away.
@@ -157,6 +244,13 @@ options:
         - http_3xx
         - http_4xx
         - http_5xx
+      method:
+        description:
+        - The method of the check of an V(http) or V(https) listener. V(head) for a new one.
+        type: str
+        choices:
+        - head
+        - get
       request:
         description:
         - What a check of a V(udp) listener sends, up to 64 letters and digits. It goes with O(health_check.expected).
@@ -185,6 +279,156 @@ options:
         choices:
         - white
         - black
+  rules:
+    description:
+    - Forwarding rules of an V(http) or V(https) listener, 40 at most. Rules that are not listed stay, unless O(purge_rules)
+      is true.
+    type: list
+    elements: dict
+    suboptions:
+      domain:
+        description:
+        - 'The domain that a request is for, as V(www.example.com), or V(*.example.com) for all below it. A rule has this,
+          O(rules[].url), or both, and is known by the two: they never change.'
+        - An exact domain counts before one with a star, the longest star before the others, and any domain before none.
+        type: str
+      url:
+        description:
+        - What the path of a request begins with, as V(/api). Of several that fit, the longest counts.
+        type: str
+      name:
+        description:
+        - Name of the rule, which no other rule of its listener has; 1 to 40 letters, digits, V(-), V(/), V(.) or V(_).
+          Where nothing is said, a new rule is named after its domain and URL.
+        type: str
+      server_group:
+        description:
+        - Name or id of the vServer group that gets the requests. Needed for a new rule.
+        type: str
+      listener_sync:
+        description:
+        - Whether scheduler, stickiness and health check are those of the listener. They are for a new rule, unless it is
+          given one of its own; V(true) beside one is refused.
+        type: bool
+      scheduler:
+        description:
+        - How requests are spread, V(wrr) by weight or V(rr) in turn.
+        type: str
+        choices:
+        - wrr
+        - rr
+      sticky_session:
+        description:
+        - Whether a client keeps its server by a cookie. A new one does not.
+        type: bool
+      sticky_session_type:
+        description:
+        - Whose cookie it is, V(insert) for one of the load balancer, V(server) for one of the application. Needed to turn
+          O(rules[].sticky_session) on.
+        type: str
+        choices:
+        - insert
+        - server
+      cookie:
+        description:
+        - The name of the application's cookie, up to 200 characters. Needed with O(rules[].sticky_session_type=server).
+        type: str
+      cookie_timeout:
+        description:
+        - Seconds for which the load balancer's cookie is good, V(1) to V(86400). Needed with
+          O(rules[].sticky_session_type=insert).
+        type: int
+      health_check:
+        description:
+        - How the servers of the group are checked for this rule. What is not given stays as it is.
+        type: dict
+        suboptions:
+          enabled:
+            description:
+            - Whether the servers of the group are checked. A rule with settings of its own checks them.
+            type: bool
+          connect_port:
+            description:
+            - The port that is checked; the server's own port where nothing is said. V(-520) goes back to it.
+            type: int
+          timeout:
+            description:
+            - Seconds to wait for an answer, V(1) to V(300).
+            type: int
+          interval:
+            description:
+            - Seconds between two checks, V(1) to V(50).
+            type: int
+          healthy_threshold:
+            description:
+            - Good checks in a row that bring a server back, V(2) to V(10).
+            type: int
+          unhealthy_threshold:
+            description:
+            - Bad checks in a row that take a server out, V(2) to V(10).
+            type: int
+          domain:
+            description:
+            - The Host header of the check. An empty one is the server's own address.
+            type: str
+          uri:
+            description:
+            - The path that is asked for. It begins with V(/) and has at most 80 characters.
+            type: str
+          http_codes:
+            description:
+            - The answers that are good. V(http_2xx) where nothing is said.
+            type: list
+            elements: str
+            choices:
+            - http_2xx
+            - http_3xx
+            - http_4xx
+            - http_5xx
+      state:
+        description:
+        - Whether the rule is there.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  purge_rules:
+    description:
+    - Whether rules that are not in O(rules) are removed, whoever made them. Means nothing where O(rules) is not given.
+    type: bool
+    default: false
+  domain_extensions:
+    description:
+    - Further domains of an V(https) listener, each with a certificate of its own. Domains that are not listed stay, unless
+      O(purge_domain_extensions) is true.
+    type: list
+    elements: dict
+    suboptions:
+      domain:
+        description:
+        - The domain, as V(www.example.com), or V(*.example.com) for all below it.
+        type: str
+        required: true
+      certificate:
+        description:
+        - Name or id of the certificate that is shown to those who ask for this domain. Needed for a new one; another one
+          takes its place without a gap.
+        type: str
+      state:
+        description:
+        - Whether the domain is there. One that a rule is about is not removed; the error names the rule.
+        type: str
+        choices:
+        - present
+        - absent
+        default: present
+  purge_domain_extensions:
+    description:
+    - Whether domains that are not in O(domain_extensions) are removed, whoever made them. Means nothing where
+      O(domain_extensions) is not given.
+    type: bool
+    default: false
   enabled:
     description:
     - Whether the listener runs. The one option with a default that is also applied to an existing listener, because
@@ -224,6 +468,8 @@ seealso:
 - module: clusterfront.ha.slb_listener_info
 - module: clusterfront.ha.slb_frontend
 - module: clusterfront.ha.slb_acl
+- module: clusterfront.ha.slb_rule
+- module: clusterfront.ha.slb_certificate
 """
 
 EXAMPLES = r"""
@@ -271,6 +517,36 @@ EXAMPLES = r"""
     protocol: tcp
     access_list: {lists: [office], type: white}
 
+- name: HTTPS with a certificate of the region, TLS 1.2 and newer
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-web
+    port: 8443
+    protocol: https
+    server_group: web
+    certificate: www
+    tls_policy: tls_cipher_policy_1_2
+    x_forwarded_for_proto: true
+    health_check: {uri: /readyz, method: get}
+
+- name: A client keeps its server for ten minutes
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-web
+    port: 8443
+    protocol: https
+    sticky_session: true
+    sticky_session_type: insert
+    cookie_timeout: 600
+
+- name: Redirect HTTP to it
+  clusterfront.ha.slb_listener:
+    region: cn-hangzhou
+    load_balancer: prod-web
+    port: 8080
+    protocol: http
+    forward_port: 8443
+
 - name: Serve everybody again
   clusterfront.ha.slb_listener:
     region: cn-hangzhou
@@ -299,6 +575,24 @@ listener:
     connection_drain: false
     connection_drain_timeout: null
     proxy_protocol_v2: false
+    sticky_session: null
+    sticky_session_type: null
+    cookie: null
+    cookie_timeout: null
+    x_forwarded_for: null
+    x_forwarded_for_proto: null
+    x_forwarded_for_slb_id: null
+    x_forwarded_for_slb_ip: null
+    x_forwarded_for_slb_port: null
+    x_forwarded_for_client_src_port: null
+    gzip: null
+    http2: null
+    idle_timeout: null
+    request_timeout: null
+    forward_port: null
+    certificate: null
+    ca_certificate: null
+    tls_policy: null
     description: ''
     health_check:
       enabled: true
@@ -312,11 +606,14 @@ listener:
       uri: /readyz
       http_codes:
       - http_2xx
+      method: null
       request: null
       expected: null
     access_list:
       lists: []
       type: null
+    rules: null
+    domain_extensions: null
     enabled: true
     tags: {}
     owner: prod-api

@@ -98,6 +98,24 @@ listeners:
     connection_drain: false
     connection_drain_timeout: null
     proxy_protocol_v2: false
+    sticky_session: null
+    sticky_session_type: null
+    cookie: null
+    cookie_timeout: null
+    x_forwarded_for: null
+    x_forwarded_for_proto: null
+    x_forwarded_for_slb_id: null
+    x_forwarded_for_slb_ip: null
+    x_forwarded_for_slb_port: null
+    x_forwarded_for_client_src_port: null
+    gzip: null
+    http2: null
+    idle_timeout: null
+    request_timeout: null
+    forward_port: null
+    certificate: null
+    ca_certificate: null
+    tls_policy: null
     description: ''
     health_check:
       enabled: true
@@ -111,11 +129,14 @@ listeners:
       uri: /readyz
       http_codes:
       - http_2xx
+      method: null
       request: null
       expected: null
     access_list:
       lists: []
       type: null
+    rules: null
+    domain_extensions: null
     enabled: true
     tags: {}
     owner: prod-api

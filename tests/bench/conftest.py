@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "emulator"))
+sys.path[:0] = [str(HERE.parent / "emulator"), str(HERE.parent / "tools")]
 
 from emulator_harness import KEY, REGION, Emulator, inventory  # noqa: E402
 

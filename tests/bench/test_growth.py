@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 import typing as t
 import uuid
 
+import certificates
 import pytest
 from emulator_harness import inventory
 
@@ -23,6 +25,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     FrontEnd,
     front_end,
 )
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import build
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import Outcome, fetch, reconcile
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
@@ -103,6 +106,56 @@ def test_calls_for_listeners_are_two_for_each(client: t.Callable[[], Client], li
     assert not again.plan.changed and (again.reads, again.writes) == (4, 0)
 
 
+def web(name: str, rules: t.Sequence[int] = (), domains: t.Sequence[int] = ()) -> dict[str, t.Any]:
+    """A front end with an HTTPS listener for each number, which has so many rules and further domains."""
+    numbers = itertools.zip_longest(rules, domains, fillvalue=0)
+    return {
+        **document(name, backends=1),
+        "certificates": [{"name": name, **certificates.pair("www.example.com", name)}],
+        "listeners": [
+            {
+                "port": 1000 + port,
+                "protocol": "https",
+                "server_group": "all",
+                "certificate": name,
+                "enabled": True,
+                "rules": [
+                    {"domain": f"r{rule}.example.com", "url": "/api", "server_group": "all"} for rule in range(count)
+                ],
+                "domain_extensions": [
+                    {"domain": f"d{domain}.example.com", "certificate": name} for domain in range(further)
+                ],
+            }
+            for port, (count, further) in enumerate(numbers)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "domains", "operation", "calls"),
+    [((40, 30, 30), (), "CreateRules", 10), ((11,), (), "CreateRules", 2), ((), (3,) * 5, "CreateDomainExtension", 15)],
+    ids=["100 rules", "11 rules", "15 domains"],
+)
+def test_calls_for_rules_are_as_few_as_the_limit_allows(
+    client: t.Callable[[], Client], rules: t.Sequence[int], domains: t.Sequence[int], operation: str, calls: int
+) -> None:
+    listeners = max(len(rules), len(domains))
+    name = f"web-{sum(rules)}-{sum(domains)}"
+    wanted, outcome, counts = applied(client(), web(name, rules, domains))
+    assert counts[operation] == calls
+    # and the instance, its group, its certificate, and two for each listener
+    assert outcome.writes == calls + 3 + 2 * listeners
+    again = reconcile(client(), wanted, check_mode=False, token=lambda: "never")
+    assert not again.plan.changed and again.writes == 0
+    # rules and domains are told listener by listener
+    assert again.reads <= 8 + 2 * listeners
+    for more in ({"rules": (41,)}, {"domains": (11,)}):
+        reader = client()
+        with pytest.raises(DocumentError, match="would have (41 forwarding rules|11 additional domains)"):
+            reconcile(reader, front_end(web(name, **more)), check_mode=False, token=lambda: "never")
+        assert reader.writes == 0
+
+
 def plan_times(plans: t.Sequence[tuple[FrontEnd, CloudState]]) -> list[float]:
     """The processor's time of the shortest of several rounds, in seconds: what is longer was disturbed.
 
@@ -123,16 +176,23 @@ def bare_import() -> float:
     return time.perf_counter() - begin
 
 
-@pytest.mark.parametrize("what", ["backends", "entries"])
+@pytest.mark.parametrize("what", ["backends", "entries", "rules"])
 def test_plans_take_about_as_much_longer_as_they_are_larger(client: t.Callable[[], Client], what: str) -> None:
-    sizes = {"backends": (10, 50, 200), "entries": (0, 250, 1000)}[what]
-    first, again = [], []
+    sizes = {"backends": (10, 50, 200), "entries": (0, 250, 1000), "rules": (3, 30, 100)}[what]
+    first, again, spent = [], [], []
     for size in sizes:
-        wanted, outcome, dummy = applied(client(), document(f"plan-{what}-{size}", **{what: size}))
+        name = f"plan-{what}-{size}"
+        # over three listeners, none of which can have more than 40
+        shares = (size - 2 * (size // 3), size // 3, size // 3)
+        options = web(name, shares) if what == "rules" else document(name, **{what: size})
+        begin = time.perf_counter()
+        wanted, outcome, dummy = applied(client(), options)
+        spent.append(time.perf_counter() - begin)
         state = fetch(client(), wanted)
         assert outcome.plan.changed and not build(wanted, state).changed
         first.append((wanted, outcome.before))
         again.append((wanted, state))
+    print(f"\napplied by {what}: {', '.join(f'{size}: {seconds:.2f} s' for size, seconds in zip(sizes, spent))}")
     limit = min(bare_import() for dummy in range(3)) * SHARE
     for title, plans in (("first", first), ("no-op", again)):
         for dummy in range(TRIES):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "roles" / "slb_emulator" / "files")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "tools"), str(HERE.parents[1] / "roles" / "slb_emulator" / "files")]
 # Nothing is to be left in the role's files, which are copied as they are.
 sys.dont_write_bytecode = True
 # The SDK goes through a proxy even to loopback, whatever NO_PROXY says.
@@ -96,6 +97,14 @@ def network(lab: Emulator) -> Iterator[Network]:
         for machine in MACHINES:
             lab.control("PUT", f"machines/{machine}/link", {"up": True})
         lab.control("POST", "reset")
+
+
+@pytest.fixture
+def programs() -> None:
+    """What layer 7 is served and visited by."""
+    absent = [name for name in ("curl", "openssl", "haproxy") if shutil.which(name) is None]
+    if absent:
+        pytest.skip(f"NOT TESTED: layer 7 needs {' and '.join(absent)}")
 
 
 @pytest.fixture

@@ -767,11 +767,9 @@ def test_describe_instances(emulator: Emulator, slb: Slb) -> None:
 
 
 def test_unknown_operations_are_never_a_success(slb: Slb, lb: str) -> None:
-    assert slb.code("CreateLoadBalancerHTTPListener", LoadBalancerId=lb, ListenerPort=80, Bandwidth=-1) == (
-        "InvalidApi.NotFound",
-        404,
-    )
-    assert slb.code("DescribeRules", LoadBalancerId=lb, ListenerPort=80) == ("InvalidApi.NotFound", 404)
+    assert slb.code(
+        "SetListenerAccessControlStatus", LoadBalancerId=lb, ListenerPort=80, AccessControlStatus="close"
+    ) == ("InvalidApi.NotFound", 404)
 
 
 @pytest.mark.parametrize("kill", [False, True])

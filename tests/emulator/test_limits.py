@@ -37,6 +37,10 @@ def test_quotas_are_those_of_the_documentation(emulator: Emulator) -> None:
         "instances_of_server": 50,
         "access_lists": 200,
         "access_list_entries": 300,
+        "rules": 40,
+        "domain_extensions": 3,
+        "certificates": 100,
+        "ca_certificates": 100,
         "listeners_of_access_list": 50,
     }
     assert all(quota["source"] and quota["default"] == quota["value"] for quota in shown.values())

@@ -24,7 +24,12 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile imp
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import inventory as inventory_of
 
 HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "emulator"), str(HERE.parents[1] / "roles" / "slb_emulator" / "files")]
+sys.path[:0] = [
+    str(HERE),
+    str(HERE.parent / "emulator"),
+    str(HERE.parent / "tools"),
+    str(HERE.parents[1] / "roles" / "slb_emulator" / "files"),
+]
 
 from emulator_harness import KEY, REGION, Emulator, Slb, inventory  # noqa: E402
 from simulation import Simulation  # noqa: E402

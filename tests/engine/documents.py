@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+import certificates
+
 Options = t.Dict[str, t.Any]
 
 LAB = {"address_type": "intranet", "vpc_id": "vpc-ut-lab", "vswitch_id": "vsw-ut-lab"}
@@ -141,6 +143,75 @@ def failing_over(*names: str) -> Options:
     }
 
 
+def web(*listeners: Options, **options: t.Any) -> Options:
+    """A front end of layer 7."""
+    return {
+        "name": "prod-web",
+        "load_balancer": LAB,
+        "server_groups": [group("web", server(1)), group("api", server(2))],
+        "listeners": list(listeners),
+        **options,
+    }
+
+
+def secured(**options: t.Any) -> Options:
+    return {"port": 443, "protocol": "https", "server_group": "web", "enabled": True, "certificate": "www", **options}
+
+
+REDIRECT: Options = {"port": 80, "protocol": "http", "forward_port": 443, "enabled": True}
+OLD_PAIR, NEW_PAIR, API_PAIR = (
+    certificates.pair(name, key)
+    for name, key in (("www.example.com", "old"), ("www.example.com", "new"), ("api.example.com", "api"))
+)
+#: Eleven rules take two calls, and one of them has settings of its own.
+WEB_MADE = web(
+    REDIRECT,
+    secured(
+        rules=[
+            *({"url": f"/part{number}", "server_group": "api"} for number in range(10)),
+            {"domain": "api.example.com", "server_group": "api", "scheduler": "rr"},
+        ],
+        domain_extensions=[
+            {"domain": "api.example.com", "certificate": "api"},
+            {"domain": "old.example.com", "certificate": "api"},
+        ],
+        ca_certificate="clients",
+        tls_policy="strict",
+    ),
+    certificates=[{"name": "www", **OLD_PAIR}, {"name": "api", **API_PAIR}],
+    ca_certificates=[{"name": "clients", "certificate": certificates.authority()}],
+    tls_policies=[{"name": "strict", "tls_versions": ["TLSv1.2"], "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"]}],
+)
+#: A rotated certificate, rules that come, change and go, what is no longer used, and a redirect that goes.
+WEB_CHANGED = web(
+    {"port": 80, "protocol": "http", "state": "absent"},
+    secured(
+        rules=[
+            {"url": "/part0", "server_group": "web"},
+            {
+                "domain": "api.example.com",
+                "server_group": "api",
+                "sticky_session": True,
+                **dict(sticky_session_type="insert", cookie_timeout=60),
+            },
+            {"domain": "*.shop.example.com", "server_group": "web"},
+        ],
+        purge_rules=True,
+        domain_extensions=[
+            {"domain": "api.example.com", "certificate": "www"},
+            {"domain": "shop.example.com", "certificate": "www"},
+        ],
+        purge_domain_extensions=True,
+        ca_certificate="",
+        tls_policy="tls_cipher_policy_1_2",
+    ),
+    certificates=[{"name": "www", **NEW_PAIR, "keep_old": 0}, {"name": "api", "state": "absent"}],
+    ca_certificates=[{"name": "clients", "state": "absent"}],
+    tls_policies=[{"name": "strict", "state": "absent"}],
+)
+WEB_REMOVED: Options = {"name": "prod-web", "state": "absent", "tls_policies": WEB_MADE["tls_policies"]}
+
+
 #: scenario -> (what is there before, what is wanted)
 SCENARIOS: dict[str, tuple[Options | None, Options]] = {
     "make": (None, MADE),
@@ -155,4 +226,7 @@ SCENARIOS: dict[str, tuple[Options | None, Options]] = {
     "pair": (None, failing_over("database")),
     "other pair": (failing_over("database"), failing_over("database", "newer")),
     "remove pair": (failing_over("database"), REMOVED),
+    "make a web": (None, WEB_MADE),
+    "change a web": (WEB_MADE, WEB_CHANGED),
+    "remove a web": (WEB_MADE, WEB_REMOVED),
 }

@@ -153,7 +153,7 @@ class Run:
 
     @property
     def writes(self) -> list[str]:
-        return [call for call in self.calls if not call.startswith("Describe")]
+        return [call for call in self.calls if not call.startswith(("Describe", "List"))]
 
 
 @dataclasses.dataclass
@@ -325,12 +325,22 @@ class Simulation:
                 (found.name, sorted(found.tags.items()), sorted(found.entries.items()))
                 for found in state.access_lists.values()
             ),
+            "certificates": sorted(
+                (found.name, found.ca, found.fingerprint, sorted(found.tags.items()))
+                for found in state.certificates.values()
+            ),
+            "tls_policies": sorted(
+                (found.name, sorted(found.versions), sorted(found.ciphers)) for found in state.tls_policies.values()
+            ),
         }
 
     def _shown(self, balancer: LoadBalancer) -> dict[str, t.Any]:
         state = self.service.store.state
         groups = [*state.server_groups.values(), *state.failover_groups.values()]
-        names = {found.id: found.name for found in [*groups, *state.access_lists.values()]}
+        names = {
+            found.id: found.name for found in [*groups, *state.access_lists.values(), *state.tls_policies.values()]
+        }
+        names |= {found.id: found.fingerprint for found in state.certificates.values()}
         known = {"LoadBalancerId", "Address", "CreateTime", "CreateTimeStamp"}
         return {
             "attributes": {name: value for name, value in balancer.attributes.items() if name not in known},
@@ -350,6 +360,11 @@ class Simulation:
                         name: [names.get(part, part) for part in str(value).split(",")]
                         for name, value in listener.settings.items()
                     },
+                    sorted(
+                        (rule.domain, rule.url, rule.name, names[rule.group], sorted(rule.settings.items()))
+                        for rule in listener.rules
+                    ),
+                    sorted((entry.domain, names[entry.certificate]) for entry in listener.domain_extensions),
                 )
                 for listener in balancer.listeners.values()
             ),

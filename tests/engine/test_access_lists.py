@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import lists_only, partial
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import region_only, partial
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import (
     ApiError,
     DocumentError,
@@ -32,7 +32,7 @@ def office(*entries, **options):
 def alone(cloud, access_list, **options):
     """What slb_acl does."""
     owner = access_list.get("name") or access_list.get("id")
-    return cloud.run({"name": owner, "access_lists": [access_list]}, make=lists_only, **options)
+    return cloud.run({"name": owner, "access_lists": [access_list]}, make=region_only, **options)
 
 
 def listener(**options):
@@ -63,7 +63,7 @@ def predicted_and_done(cloud, options, **settings):
 
 def test_a_list_alone(cloud):
     wanted = {"name": "office", "access_lists": [office(*hosts(*range(120)), tags={"team": "one"})]}
-    made = predicted_and_done(cloud, wanted, make=lists_only)
+    made = predicted_and_done(cloud, wanted, make=region_only)
     assert made.operations == ["CreateAccessControlList"] + ["AddAccessControlListEntry"] * 3
     shown = made.shown["access_lists"][0]
     assert (shown["name"], shown["owner"], shown["tags"]) == ("office", "office", {"team": "one"})
@@ -248,7 +248,7 @@ def test_a_removal_takes_our_lists_last_and_leaves_those_that_others_use(cloud):
 
 def test_an_instance_that_is_removed_alone_takes_no_list_with_it(cloud):
     cloud.run(front(listener(access_list=WHITE)))
-    removal = {"name": "prod-api", "state": "absent", "keeps_access_lists": True}
+    removal = {"name": "prod-api", "state": "absent", "keeps_region": True}
     assert predicted_and_done(cloud, removal).operations == ["DeleteLoadBalancerListener", "DeleteLoadBalancer"]
     assert [entry[0] for entry in cloud.access_lists()] == ["office"]
 

@@ -25,6 +25,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.export import export
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.reconcile import survey
 
+from documents import API_PAIR, NEW_PAIR, OLD_PAIR, WEB_MADE
 from emulator_harness import KEY, REGION
 
 WEB = ("haproxy-1", "haproxy-2", "haproxy-3")
@@ -348,9 +349,10 @@ def applied(cloud, document, **options):
 def everything(cloud, balancer):
     """The whole load balancer as the API tells it, tags and marks included."""
     groups = cloud.slb("DescribeVServerGroups", LoadBalancerId=balancer)["VServerGroups"]["VServerGroup"]
+    listed = cloud.slb("DescribeLoadBalancerListeners", LoadBalancerId=[balancer], MaxResults=100)["Listeners"]
     return {
         "instance": cloud.slb("DescribeLoadBalancerAttribute", LoadBalancerId=balancer),
-        "listeners": cloud.slb("DescribeLoadBalancerListeners", LoadBalancerId=[balancer], MaxResults=100)["Listeners"],
+        "listeners": listed,
         "groups": groups,
         "members": {
             group["VServerGroupId"]: cloud.slb("DescribeVServerGroupAttribute", VServerGroupId=group["VServerGroupId"])[
@@ -358,8 +360,20 @@ def everything(cloud, balancer):
             ]
             for group in groups
         },
+        "parts": [parts(cloud, balancer, entry) for entry in listed],
+        "certificates": [cloud.slb(f"Describe{kind}Certificates")[f"{kind}Certificates"] for kind in ("Server", "CA")],
+        "policies": cloud.slb("ListTLSCipherPolicies", IncludeListener=True)["TLSCipherPolicies"],
         "lists": [cloud.slb("DescribeAccessControlLists", PageNumber=1, PageSize=50)["Acls"], cloud.access_lists()],
     }
+
+
+def parts(cloud, balancer, listener):
+    """Rules and further domains of a listener."""
+    port, protocol = listener["ListenerPort"], listener["ListenerProtocol"]
+    place = {"LoadBalancerId": balancer, "ListenerPort": port}
+    layer_7 = protocol in ("http", "https")
+    rules = cloud.slb("DescribeRules", **place, ListenerProtocol=protocol)["Rules"] if layer_7 else None
+    return rules, cloud.slb("DescribeDomainExtensions", **place)["DomainExtensions"] if protocol == "https" else None
 
 
 def same(one, other):
@@ -759,6 +773,105 @@ def anything(number):
 def test_whatever_was_made_the_document_changes_nothing(cloud, number):
     console = Console(cloud)
     anything(number)(console)
+    assert_nothing_changes(cloud, exported(cloud, console.id), console.id)
+
+
+#: What listeners of layer 7 and rules have of their own.
+STICKY = (
+    {"StickySession": "off"},
+    {"StickySession": "on", "StickySessionType": "insert", "CookieTimeout": 60},
+    {"StickySession": "on", "StickySessionType": "server", "Cookie": "session"},
+)
+CHECKED = (
+    {"HealthCheck": "off"},
+    {"HealthCheck": "on", "HealthCheckConnectPort": 8081, "HealthCheckDomain": "$_ip"},
+    {"HealthCheck": "on", "HealthCheckURI": "/readyz?a=b", "HealthCheckHttpCode": "http_3xx,http_2xx"},
+)
+SWITCHES = ("Gzip", "XForwardedFor", "XForwardedFor_SLBID", "XForwardedFor_proto", "XForwardedFor_ClientSrcPort")
+
+
+def anything_of_layer_7(number):
+    """A front end of layer 7 that somebody made without looking: what is the region's has names, or none, or one of others."""
+    some = random.Random(number)
+
+    def uploaded(console, kind, **content):
+        named = some.choice([{}, {f"{kind}Name": "www"}, {f"{kind}Name": f"name-{some.randrange(99)}"}])
+        return console.slb(f"Upload{kind}", **named, **content)[f"{kind}Id"]
+
+    def ruled(console, port, protocol, groups):
+        place = {"LoadBalancerId": console.id, "ListenerPort": port, "ListenerProtocol": protocol}
+        hosts = [{"Domain": name} for name in ("www.example.com", "*.example.com")]
+        paths = [{"Url": "/api"}, {"Domain": "www.example.com", "Url": "/api?a=b%20c"}]
+        chosen = some.sample([*hosts, *paths], 1 + some.randrange(4))
+        rules = [
+            {**rule, "RuleName": f"r{index}", "VServerGroupId": some.choice(groups)}
+            for index, rule in enumerate(chosen)
+        ]
+        made = console.slb("CreateRules", **place, RuleList=json.dumps(rules))["Rules"]["Rule"]
+        for rule in some.sample(made, some.randrange(len(made) + 1)):
+            own = {**some.choice(STICKY), **some.choice(CHECKED), "Scheduler": some.choice(["wrr", "rr"])}
+            console.slb("SetRule", RuleId=rule["RuleId"], ListenerSync="off", **own)
+
+    def make(console):
+        console.instance(name=f"web-{number}", **some.choice([PRIVATE, PUBLIC]))
+        groups = [console.group(server("haproxy-1"), name=name) for name in ("web", "api", "web")]
+        pairs = (OLD_PAIR, NEW_PAIR, API_PAIR)
+        certificates = [
+            uploaded(
+                console, "ServerCertificate", ServerCertificate=pair["certificate"], PrivateKey=pair["private_key"]
+            )
+            for pair in some.sample(pairs, 1 + some.randrange(3))
+        ]
+        authority = uploaded(console, "CACertificate", CACertificate=WEB_MADE["ca_certificates"][0]["certificate"])
+        policy = {"TLSVersions": ["TLSv1.2"], "Ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"]}
+        policies = [
+            console.slb("CreateTLSCipherPolicy", Name="strict", **policy)["TLSCipherPolicyId"] for dummy in "ab"
+        ]
+        for port in some.sample(range(1000, 2000), 1 + some.randrange(3)):
+            protocol = some.choice(["http", "https"])
+            secured = {
+                "ServerCertificateId": some.choice(certificates),
+                "EnableHttp2": some.choice(["on", "off"]),
+                **some.choice([{}, {"CACertificateId": authority}]),
+                **some.choice(
+                    [{}, *({"TLSCipherPolicy": name} for name in (*policies, "tls_cipher_policy_1_2_strict"))]
+                ),
+            }
+            console.slb(
+                f"CreateLoadBalancer{protocol.upper()}Listener",
+                **{"LoadBalancerId": console.id, "ListenerPort": port, "Bandwidth": some.choice([-1, 10])},
+                **some.choice([{"VServerGroupId": some.choice(groups)}, {"BackendServerPort": 8080}]),
+                **some.choice(STICKY),
+                **{"HealthCheckMethod": some.choice(["head", "get"]), **some.choice(CHECKED)},
+                **{name: some.choice(["on", "off"]) for name in SWITCHES},
+                **some.choice(
+                    [{}, {"IdleTimeout": 30, "RequestTimeout": 120, "Scheduler": "rr", "Description": "a: b"}]
+                ),
+                **(secured if protocol == "https" else {}),
+            )
+            if some.random() < 0.8:
+                place = {"LoadBalancerId": console.id, "ListenerPort": port}
+                console.slb("StartLoadBalancerListener", **place, ListenerProtocol=protocol)
+            if some.random() < 0.7:
+                ruled(console, port, protocol, groups)
+            for domain in ("api.example.com", "*.example.com") if protocol == "https" and some.random() < 0.5 else ():
+                place = {"LoadBalancerId": console.id, "ListenerPort": port}
+                console.slb(
+                    "CreateDomainExtension", **place, Domain=domain, ServerCertificateId=some.choice(certificates)
+                )
+            if protocol == "https" and some.random() < 0.5:
+                redirect = {"ListenerForward": "on", "ForwardPort": port, "HealthCheck": "off", "StickySession": "off"}
+                console.slb(
+                    "CreateLoadBalancerHTTPListener", LoadBalancerId=console.id, ListenerPort=port - 900, **redirect
+                )
+
+    return make
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_whatever_of_layer_7_was_made_the_document_changes_nothing(cloud, number):
+    console = Console(cloud)
+    anything_of_layer_7(number)(console)
     assert_nothing_changes(cloud, exported(cloud, console.id), console.id)
 
 

@@ -266,7 +266,12 @@ def test_a_removal_takes_all_that_is_ours(cloud):
     again = cloud.run(REMOVAL)
     assert not again.changed and again.shown == {}
     # access lists are found by their owner, for they are there without the instance too
-    assert cloud.counts == {"DescribeLoadBalancers": 1, "DescribeAccessControlLists": 1}
+    assert cloud.counts == {
+        "DescribeLoadBalancers": 1,
+        "DescribeAccessControlLists": 1,
+        "DescribeServerCertificates": 1,
+        "DescribeCACertificates": 1,
+    }
 
 
 def test_a_removal_by_id_does_nothing_twice(cloud):

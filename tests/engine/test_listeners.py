@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import certificates
 import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
@@ -41,6 +42,53 @@ COMMON = {
     "enabled": (True, False, {"Status"}),
     "tags": ({"team": "one", "stage": "test"}, {"team": "two"}, {"Tags"}),
 }
+#: Of layer 7: what the API's answers call a switch that is off at first, and of stickiness whatever it takes along.
+SWITCHED = {
+    "x_forwarded_for_proto": "XForwardedFor_proto",
+    "x_forwarded_for_slb_id": "XForwardedFor_SLBID",
+    "x_forwarded_for_slb_ip": "XForwardedFor_SLBIP",
+    "x_forwarded_for_slb_port": "XForwardedFor_SLBPORT",
+    "x_forwarded_for_client_src_port": "XForwardedFor_ClientSrcPort",
+}
+STICKY = {"StickySession", "StickySessionType", "Cookie", "CookieTimeout"}
+
+
+def layer_7(protocol):
+    common = {
+        name: values for name, values in COMMON.items() if name not in ("proxy_protocol_v2", "health_check.timeout")
+    }
+    table = {
+        **common,
+        "scheduler": ("rr", "wrr", {"Scheduler"}),
+        "sticky_session": (True, False, STICKY),
+        "sticky_session_type": ("insert", "insert", set()),
+        "cookie_timeout": (60, 90, {"CookieTimeout"}),
+        "x_forwarded_for": (False, True, {"XForwardedFor"}),
+        **{option: (True, False, {wire}) for option, wire in SWITCHED.items()},
+        "gzip": (False, True, {"Gzip"}),
+        "idle_timeout": (20, 30, {"IdleTimeout"}),
+        "request_timeout": (90, 120, {"RequestTimeout"}),
+        "health_check.enabled": (
+            True,
+            False,
+            {"HealthCheck", "HealthCheckTimeout", "HealthCheckMethod", *CHECK, *HTTP},
+        ),
+        "health_check.timeout": (7, 9, {"HealthCheckTimeout"}),
+        "health_check.domain": ("api.example.com", "$_ip", {"HealthCheckDomain"}),
+        "health_check.uri": ("/readyz", "/livez", {"HealthCheckURI"}),
+        "health_check.http_codes": (["http_2xx", "http_3xx"], ["http_4xx"], {"HealthCheckHttpCode"}),
+        "health_check.method": ("get", "head", {"HealthCheckMethod"}),
+    }
+    if protocol == "https":
+        table |= {
+            "http2": (False, True, {"EnableHttp2"}),
+            "certificate": ("www", "api", {"ServerCertificateId"}),
+            "ca_certificate": ("clients", "others", {"CACertificateId"}),
+            "tls_policy": ("tls_cipher_policy_1_2", "strict", {"TLSCipherPolicy"}),
+        }
+    return table
+
+
 #: protocol -> option -> a first value, a second one, and what of the API's answer differs between the two.
 OPTIONS = {
     "tcp": {
@@ -56,6 +104,7 @@ OPTIONS = {
         "health_check.uri": ("/readyz", "/livez", {"HealthCheckURI"}),
         "health_check.http_codes": (["http_2xx", "http_3xx"], ["http_4xx"], {"HealthCheckHttpCode"}),
     },
+    **{protocol: layer_7(protocol) for protocol in ("http", "https")},
     "udp": {
         **COMMON,
         "scheduler": ("qch", "sch", {"Scheduler"}),
@@ -65,10 +114,17 @@ OPTIONS = {
     },
 }
 #: What is told of no single listener, or is fixed when it is made.
-OTHERS = {"port", "protocol", "state", "purge_tags", "backend_port", "failover_group"}
+OTHERS = {"port", "protocol", "state", "purge_tags", "backend_port", "failover_group", "cookie", "forward_port"}
+#: Parts, which test_layer7.py has.
+PARTS = ("rules", "purge_rules", "domain_extensions", "purge_domain_extensions")
 #: These forget what they switch off, so that the way back is another one.
-ONE_WAY = ("health_check.enabled", "health_check.type", "connection_drain", "tags")
-CASES = [(protocol, option) for protocol, options in OPTIONS.items() for option in options]
+ONE_WAY = ("health_check.enabled", "health_check.type", "connection_drain", "sticky_session", "tags")
+CASES = [
+    (protocol, option)
+    for protocol, options in OPTIONS.items()
+    for option, (first, second, dummy) in options.items()
+    if first != second
+]
 SET = {protocol: f"SetLoadBalancer{protocol.upper()}ListenerAttribute" for protocol in OPTIONS}
 CALLS = {"tags": "TagResources", "enabled": "StopLoadBalancerListener"}
 
@@ -76,6 +132,8 @@ CALLS = {"tags": "TagResources", "enabled": "StopLoadBalancerListener"}
 def listener(protocol, **options):
     """A listener from options, of which some are written with a dot."""
     entry = {"port": PORT, "protocol": protocol, "enabled": True, "state": "present"}
+    if protocol == "https":
+        entry["certificate"] = "www"
     for name, value in options.items():
         outer, dot, inner = name.partition(".")
         if dot:
@@ -121,6 +179,15 @@ def region(cloud):
                 {"name": name, "purge": "owned", "state": "present", "backends": [{"private_ip": address, "port": 53}]}
                 for name, address in (("one", "192.0.2.21"), ("two", "192.0.2.22"))
             ],
+            "certificates": [
+                {"name": name, **certificates.pair(f"{name}.example.com", name)} for name in ("www", "api")
+            ],
+            "ca_certificates": [
+                {"name": name, "certificate": certificates.authority(name)} for name in ("clients", "others")
+            ],
+            "tls_policies": [
+                {"name": "strict", "tls_versions": ["TLSv1.2"], "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"]}
+            ],
         }
     )
     cloud.forget()
@@ -130,7 +197,8 @@ def region(cloud):
 def spec_options():
     for name, option in _argspec.LISTENER.items():
         inside = option.get("options")
-        yield from (f"{name}.{inner}" for inner in inside) if inside else [name]
+        if name not in PARTS:
+            yield from (f"{name}.{inner}" for inner in inside) if inside else [name]
 
 
 @pytest.mark.parametrize("protocol", OPTIONS)
@@ -169,6 +237,8 @@ NEEDED = {
     "health_check.http_codes": ("health_check.type",),
     "health_check.request": ("health_check.expected",),
     "health_check.expected": ("health_check.request",),
+    "sticky_session": ("sticky_session_type", "cookie_timeout"),
+    "cookie_timeout": ("sticky_session", "sticky_session_type"),
     "access_list.lists": ("access_list.type",),
     "access_list.type": ("access_list.lists",),
 }
@@ -183,14 +253,21 @@ def by_hand(cloud, protocol, port):
         ListenerPort=port,
         Bandwidth=-1,
         VServerGroupId=state.group("one").id,
+        **({"HealthCheck": "on", "StickySession": "off"} if protocol.startswith("http") else {}),
+        **({"ServerCertificateId": certificate_id(cloud, "www")} if protocol == "https" else {}),
     )
+
+
+def certificate_id(cloud, name):
+    found = cloud.slb("DescribeServerCertificates")["ServerCertificates"]["ServerCertificate"]
+    return next(entry["ServerCertificateId"] for entry in found if entry["ServerCertificateName"] == name)
 
 
 @pytest.mark.parametrize(("protocol", "option"), CASES)
 def test_one_option_alone_makes_a_listener_that_differs_in_it_from_one_made_by_hand(region, protocol, option):
     by_hand(region, protocol, 1)
     table = OPTIONS[protocol]
-    said = ("server_group", option, *NEEDED.get(option, ()))
+    said = ("server_group", option, *(name for name in NEEDED.get(option, ()) if name in table))
     wanted = document(listener(protocol, **{"enabled": False, **{name: table[name][0] for name in said}}))
     predicted = region.run(wanted, check_mode=True)
     made = region.run(wanted)
@@ -283,8 +360,9 @@ def test_the_port_of_the_default_pool_is_fixed(region, protocol):
     region.forget()
     with pytest.raises(Immutable, match=rf"listeners\[{protocol}/{PORT}\].backend_port is 53 and cannot become 54"):
         region.run(document(listener(protocol, backend_port=54)))
-    with pytest.raises(Immutable, match="scheduler is 'wrr' and cannot become 'sch'"):
-        region.run(document(listener(protocol, scheduler="sch")))
+    if not protocol.startswith("http"):
+        with pytest.raises(Immutable, match="scheduler is 'wrr' and cannot become 'sch'"):
+            region.run(document(listener(protocol, scheduler="sch")))
     assert region.writes == 0
 
 

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import certificates
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end, partial
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document import front_end, partial, region_only
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.permissions import policy
 
 LAB = {"address_type": "intranet", "vpc_id": "vpc-ut-lab", "vswitch_id": "vsw-ut-lab"}
@@ -56,7 +57,39 @@ PAIR_LISTENERS = [
     {**HEAD, "listeners": [{"port": 80, "protocol": "tcp", "failover_group": "pair", "enabled": True}]},
     {**HEAD, "listeners": [{"port": 80, "protocol": "tcp", "server_group": "haproxy", "enabled": True}]},
 ]
-REMOVAL = [{"name": "prod-api", "state": "absent"}]
+REMOVAL = [{"name": "prod-api", "state": "absent", "keeps_region": True}]
+OLD, NEW = (certificates.pair("www.example.com", key) for key in ("old", "new"))
+AUTHORITY = {"name": "clients", "certificate": certificates.authority()}
+POLICY = {"name": "strict", "tls_versions": ["TLSv1.2"], "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"]}
+
+
+def of_region(option, *entries):
+    return [{"name": "prod-api", option: [entry]} for entry in entries]
+
+
+CERTIFICATES = of_region("certificates", {"name": "www", **OLD, "tags": {"a": "1"}}, {"name": "shop", **OLD})
+ROTATION = of_region("certificates", {"name": "shop", **NEW, "keep_old": 0.0}, {"name": "shop", **OLD})
+AUTHORITIES = of_region("ca_certificates", AUTHORITY, {**AUTHORITY, "name": "others"}, {**AUTHORITY, "state": "absent"})
+POLICIES = of_region(
+    "tls_policies",
+    POLICY,
+    {**POLICY, "tls_versions": ["TLSv1.1", "TLSv1.2"], "ciphers": [*POLICY["ciphers"], "AES128-SHA"]},
+)
+HTTPS = {"port": 443, "protocol": "https", "server_group": "haproxy", "certificate": "shop", "enabled": True}
+WEBS = [
+    {**HEAD, "listeners": [{**HTTPS, "tls_policy": "strict"}]},
+    {**HEAD, "listeners": [{**HTTPS, "http2": False}]},
+    {**HEAD, "listeners": [{"port": 8080, "protocol": "http", "forward_port": 443, "enabled": True}]},
+]
+PART = {"port": 443, "protocol": "https", "exists": True}
+RULES = [
+    {**HEAD, "listeners": [{**PART, "rules": found, "purge_rules": True}]}
+    for found in ([{"url": "/a", "server_group": "haproxy"}], [{"url": "/a", "scheduler": "rr"}], [])
+]
+DOMAINS = [
+    {**HEAD, "listeners": [{**PART, "domain_extensions": found, "purge_domain_extensions": True}]}
+    for found in ([{"domain": "a.example.com", "certificate": "shop"}], [])
+]
 
 #: One module after the other on what the one before left.
 ROAD = [
@@ -67,7 +100,15 @@ ROAD = [
     ("slb_failover_group", partial, PAIRS),
     ("slb_listener", partial, LISTENERS),
     ("slb_listener", partial, PAIR_LISTENERS),
+    ("slb_certificate", region_only, CERTIFICATES),
+    ("slb_certificate", region_only, ROTATION),
+    ("slb_ca_certificate", region_only, AUTHORITIES),
+    ("slb_tls_policy", region_only, POLICIES),
+    ("slb_listener", partial, WEBS),
+    ("slb_rule", partial, RULES),
+    ("slb_domain_extension", partial, DOMAINS),
     ("slb_instance", front_end, REMOVAL),
+    ("slb_tls_policy", region_only, of_region("tls_policies", {"name": "strict", "state": "absent"})),
 ]
 
 

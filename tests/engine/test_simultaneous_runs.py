@@ -26,6 +26,9 @@ CASES = {
     "other pool": SCENARIOS["other pool"],
     "pair": SCENARIOS["pair"],
     "other pair": SCENARIOS["other pair"],
+    "make a web": SCENARIOS["make a web"],
+    "change a web": SCENARIOS["change a web"],
+    "remove a web": SCENARIOS["remove a web"],
 }
 
 

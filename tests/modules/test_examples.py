@@ -15,8 +15,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from example_cloud import IDS, World
 
-#: They work on the host that they run on, with HAProxy under systemd: their arguments are checked, the rest is the roles' tests.
-ON_HOSTS = {"haproxy_release", "haproxy_server"}
+#: They work on a host with HAProxy or nginx under systemd: their arguments are checked, the rest is the roles' tests.
+ON_HOSTS = {"haproxy_release", "haproxy_server", "nginx_release", "nginx_server"}
 #: A listen, and what it gets where it says nothing else, as the role haproxy hands them to the filters.
 LISTEN = {"name": "web", "bind": [{"port": 80}], "group": "web", "backend_port": 8080}
 DEFAULTS = {
@@ -25,7 +25,7 @@ DEFAULTS = {
     "shutdown_on_down": False,
     "max_connections": 4000,
     "ca_bundle": "/bundle.pem",
-    "health_check": {"interval": "2s", "fall": 2},
+    "health_check": {"interval": "2s", "fast_interval": "1s", "down_interval": "2s", "fall": 2, "rise": 2},
     "timeouts": {"connect": "1s", "idle": "1h", "tunnel": "1h", "queue": "10s", "request": "10s"},
     "client_keepalive": {},
     "server_keepalive": {},
@@ -60,9 +60,9 @@ HOSTS: list[catalogue.Task] = [
 ]
 
 
-def steps(example: catalogue.Task, number: int) -> list[catalogue.Task]:
+def steps(world: World, example: catalogue.Task, number: int) -> list[catalogue.Task]:
     """An example in check mode and for real, with its ids led to what they mean."""
-    text = yaml.safe_dump(example)
+    text = world.with_files(yaml.safe_dump(example))
     found: list[catalogue.Task] = []
     for written in (identifier for identifier in IDS if identifier in text):
         module, options, listed = IDS[written]
@@ -108,7 +108,7 @@ def test_examples_of_a_module_work(name: str, world: World, play: t.Any) -> None
                 "module_defaults": defaults,
                 "tasks": [
                     *HOSTS,
-                    *(task for number, example in enumerate(examples) for task in steps(example, number)),
+                    *(task for number, example in enumerate(examples) for task in steps(world, example, number)),
                     as_predicted(examples),
                 ],
             }

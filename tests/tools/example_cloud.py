@@ -23,6 +23,7 @@ from ansible.module_utils.testing import patch_module_args
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "emulator"))
 
 import catalogue  # noqa: E402
+import certificates  # noqa: E402
 from emulator_harness import KEY, REGION, Emulator  # noqa: E402
 
 VPC = {
@@ -77,6 +78,15 @@ FRONT_ENDS: list[dict[str, t.Any]] = [
             }
         ],
     },
+    {
+        "name": "prod-web",
+        "load_balancer": PRIVATE,
+        "server_groups": [group(name, "192.0.2.21") for name in ("web", "api", "static")],
+        "certificates": [{"name": name, **certificates.pair(f"{name}.example.com", name)} for name in ("www", "api")],
+        "listeners": [
+            {"port": port, "protocol": "https", "server_group": "web", "certificate": "www"} for port in (443, 8443)
+        ],
+    },
     # beside what the first one of this name has
     {
         "name": "prod-api",
@@ -95,8 +105,25 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "slb_server_group": ("listeners", "server_groups"),
     "slb_failover_group": ("failover_groups",),
 }
+#: Files that examples name, and what is in them.
+FILES_AT = "/etc/ssl/example/"
+FILES = {
+    "ca.pem": certificates.authority(),
+    **{
+        f"{which}-{part}.pem": pair[key]
+        for which, pair in (
+            ("www", certificates.pair("www.example.com", "www")),
+            ("www-new", certificates.pair("www.example.com", "www-new")),
+            ("api", certificates.pair("api.example.com", "api")),
+        )
+        for part, key in (("chain", "certificate"), ("key", "private_key"))
+    },
+}
 #: The load balancers that a module's own examples make.
-WHOLE: dict[str, set[str]] = {"slb_frontend": {"prod-api", "prod-dns", "prod-data"}, "slb_instance": {"prod-api"}}
+WHOLE: dict[str, set[str]] = {
+    "slb_frontend": {"prod-api", "prod-dns", "prod-data", "prod-web"},
+    "slb_instance": {"prod-api"},
+}
 #: Ids that examples use, and where the real one is: the info module, its options, the list in its answer.
 IDS = {
     "lb-example": ("slb_instance_info", {"name": "prod-api"}, "load_balancers"),
@@ -149,6 +176,14 @@ class World:
         endpoint = f"http://{emulator.address}"
         self.connection = {**KEY, "region": REGION, "slb_endpoint": endpoint, "ecs_endpoint": endpoint}
         self._ids: dict[str, str] = {}
+        self._files = emulator.directory / "ssl"
+        self._files.mkdir(exist_ok=True)
+        for name, text in FILES.items():
+            (self._files / name).write_text(text)
+
+    def with_files(self, text: str) -> str:
+        """A text of examples that names files as they are here."""
+        return text.replace(FILES_AT, f"{self._files}/")
 
     def prepare(self, module: str) -> None:
         """Everything that the examples of a module need, and nothing that they make themselves."""
@@ -169,7 +204,7 @@ class World:
 
     def with_ids(self, examples: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
         """Options of examples, with the ids of what the cloud has."""
-        text = json.dumps(list(examples))
+        text = self.with_files(json.dumps(list(examples)))
         for written in (identifier for identifier in IDS if identifier in text):
             if written not in self._ids:
                 module, options, listed = IDS[written]

@@ -66,12 +66,21 @@ class Run:
 
 
 def playbook(
-    name: str, *arguments: str, inventory: pathlib.Path = EXAMPLE / "inventory.yml", **environment: str
+    name: str | pathlib.Path,
+    *arguments: str,
+    example: pathlib.Path = EXAMPLE,
+    inventory: pathlib.Path | None = None,
+    **environment: str,
 ) -> Run:
-    """Run a playbook of the collection as a user does."""
-    command = [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", inventory, f"clusterfront.ha.{name}"]
+    """Run a playbook as a user does: one of the collection by its name, another by its path.
+
+    The inventory is that of the example where no other one is given.
+    """
+    inventory = inventory or example / "inventory.yml"
+    found = name if isinstance(name, pathlib.Path) else f"clusterfront.ha.{name}"
+    command = [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", inventory, found]
     done = subprocess.run(
-        [*map(str, command), "-e", f"@{EXAMPLE}/vars.yml", *arguments],
+        [*map(str, command), "-e", f"@{example}/vars.yml", *arguments],
         cwd=ROOT,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -141,6 +150,11 @@ class Traffic:
         self._process = subprocess.Popen(
             inside(source, *command, "--seconds", str(seconds), "--rate", str(rate)), stdout=subprocess.PIPE, text=True
         )
+
+    def stop(self) -> list[dict[str, t.Any]]:
+        """End the loop; all requests, when the last of them has ended."""
+        self._process.terminate()
+        return self.requests()
 
     def requests(self) -> list[dict[str, t.Any]]:
         """All requests, when the loop has ended."""

@@ -4,7 +4,8 @@
 """A request loop for tests: GET, a new connection each, at a steady rate; one JSON line for each request.
 
 Run it inside a namespace of the test's own: ip netns exec NAMESPACE traffic.py HOST PORT PATH --seconds 10 --rate 20
-It ends by itself. A line holds start (seconds of the machine's monotonic clock), seconds, and either body or error.
+It ends by itself, or makes no more requests once it is told to terminate. A line holds start (seconds of the machine's monotonic
+clock), seconds, the server that named itself in X-Server, and either body or error.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import argparse
 import concurrent.futures
 import http.client
 import json
+import signal
 import ssl
 import sys
+import threading
 import time
 
 
@@ -30,6 +33,7 @@ def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLCon
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
+        met["server"] = answer.headers.get("X-Server")
         body = answer.read().decode()
         met["body" if answer.status == 200 else "error"] = body if answer.status == 200 else f"status {answer.status}"
     except (OSError, http.client.HTTPException) as error:
@@ -58,11 +62,14 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="without TLS")
     options = parser.parse_args()
     context = None if options.plain else unverified()
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max_workers=64) as pool:
         waiting = []
         for number in range(int(options.seconds * options.rate)):
-            time.sleep(max(0.0, begin + number / options.rate - time.monotonic()))
+            if stopped.wait(max(0.0, begin + number / options.rate - time.monotonic())):
+                break
             waiting.append(pool.submit(request, options.host, options.port, options.path, options.timeout, context))
         for done in waiting:
             sys.stdout.write(json.dumps(done.result()) + "\n")

@@ -15,7 +15,7 @@ def test_endpoint_is_refused_or_closed(setting, tmp_path) -> None:
     report = reported(tmp_path / "report.json")
     results = {name: met(report, name)["result"] for name in (*MASTERS, CLIENT)}
     assert set(results.values()) == {"refused" if setting == "refuse" else "closed"}, results
-    assert finding(report, "no_apiserver")["severity"] == "expected"
+    assert finding(report, "no_server")["severity"] == "expected"
     assert finding(report, "endpoint_waits")["severity"] == "expected"
     assert report["healthy"] is False
 

@@ -19,8 +19,41 @@ OK, EXPECTED, PROBLEM = "ok", "expected", "problem"
 
 
 @dataclasses.dataclass(frozen=True)
+class Service:
+    """What a front end leads to, in the words that sentences have for it."""
+
+    server: str
+    servers: str
+    #: What makes the first server answer.
+    begin: str
+    #: The playbook that builds the front end.
+    playbook: str
+    #: What to do about the hairpin.
+    cures: str
+
+
+SERVICES = {
+    "kube_apiserver": Service(
+        "apiserver",
+        "apiservers",
+        "kubeadm init",
+        "deploy_kube_apiserver",
+        "put HAProxy between (topology private_haproxy), give every node a proxy of its own (node_local), take a public SLB (public),"
+        " or keep private_direct with the cure hosts_init or redirect_watch",
+    ),
+    "rancher": Service(
+        "Rancher node",
+        "Rancher nodes",
+        "Rancher is installed",
+        "deploy_rancher",
+        "put balancers between (rancher_topology: slb_balancers), for agents of the local cluster call Rancher from these nodes",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
 class Node:
-    """What one node meets. Results are those of a probe; local is its own apiserver's, None where it should have none."""
+    """What one node meets. Results are those of a probe; local is its own server's, None where it should have none."""
 
     name: str
     endpoint: str
@@ -32,16 +65,16 @@ class Node:
 
     @property
     def reaches_endpoint(self) -> bool:
-        """Whether the apiserver answered through the endpoint."""
+        """Whether a server answered through the endpoint."""
         return self.endpoint == OPEN and self.endpoint_status == 200
 
     @property
-    def has_apiserver(self) -> bool:
+    def has_server(self) -> bool:
         return self.local is not None
 
     @property
     def serves(self) -> bool:
-        """Whether its own apiserver is ready."""
+        """Whether its own server is ready."""
         return self.local == OPEN and self.local_status == 200
 
 
@@ -55,9 +88,9 @@ class Finding:
     nodes: tuple[str, ...] = ()
 
 
-def diagnose(nodes: t.Sequence[Node], endpoint: str) -> list[Finding]:
+def diagnose(nodes: t.Sequence[Node], endpoint: str, service: Service) -> list[Finding]:
     """All that the matrix shows, problems first."""
-    findings = [*_apiservers(nodes), *_endpoint(nodes, endpoint)]
+    findings = [*_servers(nodes, service), *_endpoint(nodes, endpoint, service)]
     return sorted(findings, key=lambda finding: (PROBLEM, EXPECTED, OK).index(finding.severity))
 
 
@@ -69,35 +102,35 @@ def _listed(nodes: t.Sequence[Node]) -> str:
     return ", ".join(_names(nodes))
 
 
-def _apiservers(nodes: t.Sequence[Node]) -> t.Iterator[Finding]:
-    masters = [node for node in nodes if node.has_apiserver]
-    down = [node for node in masters if not node.serves]
-    if not masters:
+def _servers(nodes: t.Sequence[Node], service: Service) -> t.Iterator[Finding]:
+    servers = [node for node in nodes if node.has_server]
+    down = [node for node in servers if not node.serves]
+    if not servers:
         return
-    if all(node.local != OPEN for node in masters):
+    if all(node.local != OPEN for node in servers):
         yield Finding(
-            "no_apiserver",
+            "no_server",
             EXPECTED,
-            "No apiserver runs yet; that is right before kubeadm init, and nowhere else.",
+            f"No {service.server} answers yet; that is right before {service.begin}, and nowhere else.",
             _names(down),
         )
     elif down:
         what = "; ".join(f"{node.name}: {_local_words(node)}" for node in down)
         yield Finding(
-            "apiserver_not_ready",
+            "server_not_ready",
             PROBLEM,
-            f"{len(down)} of {len(masters)} apiservers are not ready ({what}); look at them first.",
+            f"{len(down)} of {len(servers)} {service.servers} are not ready ({what}); look at them first.",
             _names(down),
         )
     else:
-        yield Finding("apiservers_ready", OK, f"All {len(masters)} apiservers are ready.")
+        yield Finding("servers_ready", OK, f"All {len(servers)} {service.servers} are ready.")
 
 
 def _local_words(node: Node) -> str:
-    return f"/readyz answers {node.local_status}" if node.local == OPEN else f"port {node.local}"
+    return f"answers {node.local_status}" if node.local == OPEN else f"port {node.local}"
 
 
-def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
+def _endpoint(nodes: t.Sequence[Node], endpoint: str, service: Service) -> t.Iterator[Finding]:
     through = [node for node in nodes if node.reaches_endpoint]
     silent = [node for node in nodes if node.endpoint == TIMED_OUT]
     unresolved = [node for node in nodes if node.endpoint == UNREACHABLE]
@@ -108,10 +141,10 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
             f"{_listed(unresolved)} cannot reach {endpoint} at all: the name does not resolve there, or there is no route.",
             _names(unresolved),
         )
-    # refused and closed are answers too: before the first apiserver runs nobody gets more
+    # refused and closed are answers too: before the first server runs nobody gets more
     answered = [node for node in nodes if node.endpoint in (OPEN, REFUSED, CLOSED)]
     if answered and silent and all(node.backend for node in silent):
-        yield _hairpin(silent, endpoint)
+        yield _hairpin(silent, endpoint, service)
     elif silent:
         who = "Every node" if len(silent) == len(nodes) else _listed(silent)
         yield Finding(
@@ -127,7 +160,7 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
             yield Finding(
                 "endpoint_waits",
                 EXPECTED,
-                f"{endpoint} is refused or closed from {_listed(waiting)}: the way is there and waits for the first apiserver.",
+                f"{endpoint} is refused or closed from {_listed(waiting)}: the way is there and waits for the first {service.server}.",
                 _names(waiting),
             )
         return
@@ -137,7 +170,7 @@ def _endpoint(nodes: t.Sequence[Node], endpoint: str) -> t.Iterator[Finding]:
         yield Finding(
             "endpoint_fails",
             PROBLEM,
-            f"An apiserver is ready, but {endpoint} does not lead to it ({what}); check the backends' health.",
+            f"One of the {service.servers} is ready, but {endpoint} does not lead to it ({what}); check the backends' health.",
             _names(failing),
         )
     elif through and len(through) + sum(node.backend for node in silent) == len(nodes):
@@ -148,21 +181,20 @@ def _endpoint_words(node: Node) -> str:
     return node.endpoint if node.endpoint != OPEN else f"answers {node.endpoint_status or 'something that is not HTTP'}"
 
 
-def _hairpin(silent: t.Sequence[Node], endpoint: str) -> Finding:
-    masters = [node for node in silent if node.has_apiserver]
-    if not masters:
+def _hairpin(silent: t.Sequence[Node], endpoint: str, service: Service) -> Finding:
+    servers = [node for node in silent if node.has_server]
+    if not servers:
         return Finding(
             "hairpin_of_proxies",
             EXPECTED,
             f"{_listed(silent)} time out on {endpoint}, and that is right: they are the SLB's own backends, which a layer-4 SLB never"
-            " answers; tools on them use their own HAProxy instead.",
+            " answers; tools on them use their own proxy instead.",
             _names(silent),
         )
     return Finding(
         "hairpin",
         PROBLEM,
-        f"Hairpin: {_listed(masters)} are backends of the private SLB and time out on {endpoint}, while other machines get an answer, because"
-        " a layer-4 SLB does not answer its own backends; put HAProxy between (topology private_haproxy), give every node a proxy of its own"
-        " (node_local), take a public SLB (public), or keep private_direct with the cure hosts_init or redirect_watch.",
-        _names(masters),
+        f"Hairpin: {_listed(servers)} are backends of the private SLB and time out on {endpoint}, while other machines get an answer, because"
+        f" a layer-4 SLB does not answer its own backends; {service.cures}.",
+        _names(servers),
     )

@@ -16,6 +16,8 @@ import ssl
 import time
 import typing as t
 
+from . import certificate
+
 OPEN, CLOSED, REFUSED = "open", "closed", "refused"
 TIMED_OUT, UNREACHABLE = "timed_out", "unreachable"
 UNREACHABLE_ERRORS = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN)
@@ -115,13 +117,12 @@ def _secured(target: Target, connection: socket.socket) -> ssl.SSLSocket:
 
 
 def _tls_facts(connection: ssl.SSLSocket) -> dict[str, t.Any]:
-    """The protocol, and what the certificate says; names are known only of a certificate that was verified."""
-    certificate = connection.getpeercert() or {}
+    """The protocol, and what the certificate says, whether it was verified (with its chain, up to the CA) or not."""
+    served = connection.getpeercert(True)
     return {
         "version": connection.version(),
-        "verified": bool(certificate),
-        "not_after": certificate.get("notAfter"),
-        "subject_alt_names": [str(entry[1]) for entry in certificate.get("subjectAltName", ())],
+        "verified": bool(connection.getpeercert()),
+        **certificate.facts(served or b""),
     }
 
 

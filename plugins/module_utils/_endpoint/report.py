@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .diagnosis import PROBLEM, Finding, Node, diagnose
+from .diagnosis import PROBLEM, SERVICES, Finding, Node, Service, diagnose
 from .probe import OPEN
 
 Data = t.Dict[str, t.Any]
@@ -17,22 +17,31 @@ ENDPOINT = "endpoint"
 READY = "/ready"
 
 
-def build(name: str, endpoint: str, cloud: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+def build(
+    name: str,
+    endpoint: str,
+    cloud: t.Mapping[str, t.Any] | None,
+    nodes: t.Sequence[t.Mapping[str, t.Any]],
+    kind: str = "kube_apiserver",
+) -> Data:
     """The report.
 
-    cloud has load_balancer (None where it is missing), listeners and backends, as the modules return them. Each node has name,
-    address, roles (master, load_balancer, other), backend, and probes (None where the node could not be reached).
+    cloud has load_balancer (None where it is missing), listeners and backends, as the modules return them; it is None where the front
+    end has no SLB. Each node has name, address, roles (server, load_balancer, other), backend, and probes (None where the node could not
+    be reached). kind is a key of SERVICES.
     """
-    findings = [*_cloud_findings(name, cloud), *_unreached(nodes), *diagnose(_matrix(nodes), endpoint)]
+    service = SERVICES[kind]
+    from_cloud = _cloud_findings(name, cloud, service) if cloud is not None else ()
+    findings = [*from_cloud, *_unreached(nodes), *diagnose(_matrix(nodes), endpoint, service)]
     return {
         "name": name,
         "endpoint": endpoint,
         "healthy": not any(finding.severity == PROBLEM for finding in findings)
         and any(finding.code == "endpoint_reached" for finding in findings),
         "findings": [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in findings],
-        "slb": {**cloud, "backends": [_named(backend, nodes) for backend in cloud.get("backends") or ()]},
+        "slb": cloud and {**cloud, "backends": [_named(backend, nodes) for backend in cloud.get("backends") or ()]},
         "load_balancers": [_tier_node(node, nodes) for node in nodes if "load_balancer" in node["roles"]],
-        "apiservers": [_apiserver(node, nodes) for node in nodes if "master" in node["roles"]],
+        "servers": [_server(node) for node in nodes if "server" in node["roles"]],
         "matrix": [
             {
                 "node": node["name"],
@@ -56,8 +65,8 @@ def _matrix(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> list[Node]:
             name=node["name"],
             endpoint=_met(node, ENDPOINT).get("result", ""),
             endpoint_status=_met(node, ENDPOINT).get("http_status"),
-            local=_met(node, node["name"]).get("result") if "master" in node["roles"] else None,
-            local_status=_met(node, node["name"]).get("http_status") if "master" in node["roles"] else None,
+            local=_met(node, node["name"]).get("result") if "server" in node["roles"] else None,
+            local_status=_met(node, node["name"]).get("http_status") if "server" in node["roles"] else None,
             backend=bool(node["backend"]),
         )
         for node in nodes
@@ -76,10 +85,10 @@ def _unreached(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
         )
 
 
-def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
+def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any], service: Service) -> t.Iterator[Finding]:
     instance = cloud.get("load_balancer")
     if instance is None:
-        yield Finding("no_load_balancer", PROBLEM, f"The cloud has no load balancer {name}; run deploy_kube_apiserver.")
+        yield Finding("no_load_balancer", PROBLEM, f"The cloud has no load balancer {name}; run {service.playbook}.")
         return
     if instance.get("status") != "active":
         yield Finding(
@@ -110,7 +119,7 @@ def _named(backend: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.An
 
 
 def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
-    """A HAProxy node as the first other node sees it, for nobody talks to himself in production."""
+    """A node of the tier as the first other node sees it, for nobody talks to himself in production."""
     seen = _seen(node["name"] + READY, nodes)
     return {
         "name": node["name"],
@@ -120,7 +129,7 @@ def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.A
     }
 
 
-def _apiserver(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]]) -> Data:
+def _server(node: t.Mapping[str, t.Any]) -> Data:
     local = _met(node, node["name"])
     return {
         "name": node["name"],
@@ -138,13 +147,14 @@ def _seen(target: str, nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Mapping[st
 
 def lines(report: t.Mapping[str, t.Any]) -> list[str]:
     """The report for a terminal of 120 columns or more."""
-    instance = report["slb"].get("load_balancer")
+    slb = report["slb"] or {}
+    instance = slb.get("load_balancer")
     shown = [f"Front end {report['name']}: {report['endpoint']}"]
     if instance:
         shown[0] += f" -> {instance['address']} ({instance['id']}, {instance['status']})"
-    for entry in report["slb"].get("listeners") or ():
+    for entry in slb.get("listeners") or ():
         shown.append(f"  SLB listener {entry['protocol']}/{entry['port']}: {entry['status']}")
-    for backend in report["slb"]["backends"]:
+    for backend in slb.get("backends") or ():
         label = f"{backend['private_ip'] or backend['server_id']}:{backend['backend_port']}"
         shown.append(f"    backend {backend['node'] or backend['server_id']} {label}: {backend['status']}")
     shown += ["", *_table(report["matrix"]), "", "Diagnosis"]

@@ -2,69 +2,30 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The host: its commands, sockets, processes and ports."""
+"""What the running HAProxy says by its sockets and in the journal."""
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import socket
-import subprocess
 import typing as t
-from dataclasses import dataclass
 
-from . import container as containers
-from .files import Settings, linked_release, list_releases, read, read_release
-from .parse import (
-    Bind,
-    Listening,
-    Master,
-    Server,
-    complaints,
-    loaded_release,
-    parse_binds,
-    parse_info,
-    parse_limit,
-    parse_listening,
-    parse_master,
-    parse_properties,
-    parse_servers,
-    started_from,
-)
-from .plan import State
+from .._proxy.host import journal
+from .._proxy.parse import Server
+from .parse import Master, complaints, parse_info, parse_master, parse_servers
 from .states import Runtime, parse_runtime, parse_sessions
 
 
-class ReleaseError(Exception):
-    """One sentence for the user."""
-
-
-@dataclass(frozen=True)
-class Listener:
-    """What has to answer once a release is live: a connection, or a path with status 200."""
-
-    address: str
-    port: int
-    path: str | None
+class Places(t.Protocol):
+    """Where its sockets are."""
 
     @property
-    def target(self) -> str:
-        return {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
+    def stats_socket(self) -> str:
+        """The one for statistics and commands."""
 
-
-def run(*command: str) -> tuple[int, str]:
-    """Run a command; standard output and standard error as one text."""
-    # Messages are read by this program, so they must not come translated.
-    environment = dict(os.environ, LC_ALL="C", SYSTEMD_PAGER="")
-    try:
-        # plain Python that knows no AnsibleModule, so that tests and other tools can use it
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False, timeout=120
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return 127, str(error)
-    return done.returncode, done.stdout.decode(errors="replace")
+    @property
+    def master_socket(self) -> str:
+        """The one of the master process."""
 
 
 def ask(path: str, command: str) -> str | None:
@@ -87,57 +48,36 @@ def ask(path: str, command: str) -> str | None:
     return b"".join(parts).decode(errors="replace")
 
 
-def installed(settings: Settings) -> bool:
-    """Whether HAProxy is there; check mode may come before the package or the image does."""
-    if settings.container is None:
-        return os.path.exists(settings.binary)
-    return run(settings.container.engine, "image", "inspect", settings.container.image)[0] == 0
-
-
-def check(settings: Settings, config: str) -> tuple[int, str]:
-    """Let the real binary read a configuration as a whole."""
-    command = [settings.binary]
-    if settings.container is not None:
-        command = containers.check_command(settings.container, settings.directory, os.path.dirname(config))
-    return run(*command, "-c", "-f", config)
-
-
-def info(settings: Settings) -> dict[str, str]:
+def info(proxy: Places) -> dict[str, str]:
     """What the running process says of itself."""
-    return parse_info(ask(settings.stats_socket, "show info") or "")
+    return parse_info(ask(proxy.stats_socket, "show info") or "")
 
 
-def servers(settings: Settings) -> dict[str, Server]:
+def servers(proxy: Places) -> dict[str, Server]:
     """The servers as the running process sees them."""
-    return parse_servers(ask(settings.stats_socket, "show stat") or "")
+    return parse_servers(ask(proxy.stats_socket, "show stat") or "")
 
 
-def runtime(settings: Settings) -> dict[str, Runtime]:
+def runtime(proxy: Places) -> dict[str, Runtime]:
     """What the running process makes of its servers; empty where none runs."""
-    state = ask(settings.stats_socket, "show servers state") or ""
-    return parse_runtime(state, ask(settings.stats_socket, "show stat") or "")
+    state = ask(proxy.stats_socket, "show servers state") or ""
+    return parse_runtime(state, ask(proxy.stats_socket, "show stat") or "")
 
 
-def old_sessions(settings: Settings) -> dict[str, int]:
+def old_sessions(proxy: Places) -> dict[str, int]:
     """The sessions of workers that were replaced, by backend/server: they hold theirs to the end."""
     found: dict[str, int] = {}
-    current = master(settings)
+    current = master(proxy)
     for pid in current.old if current else ():
-        for name, count in parse_sessions(ask(settings.master_socket, f"@!{pid} show stat") or "").items():
+        for name, count in parse_sessions(ask(proxy.master_socket, f"@!{pid} show stat") or "").items():
             found[name] = found.get(name, 0) + count
     return found
 
 
-def master(settings: Settings) -> Master | None:
+def master(proxy: Places) -> Master | None:
     """The master process; None while it does not answer."""
-    text = ask(settings.master_socket, "show proc")
+    text = ask(proxy.master_socket, "show proc")
     return parse_master(text) if text else None
-
-
-def unit_properties(unit: str) -> dict[str, str]:
-    names = "LoadState,ActiveState,MainPID,LimitNOFILE,NeedDaemonReload"
-    dummy, output = run("systemctl", "show", "--property", names, unit)
-    return parse_properties(output)
 
 
 def threads() -> int:
@@ -145,175 +85,9 @@ def threads() -> int:
     return min(os.cpu_count() or 1, 64)
 
 
-def transient_limit(wanted: str) -> int:
-    """What a process gets when a unit asks for this limit: systemd takes the nearest it may, and says nothing."""
-    dummy, output = run(
-        "systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--property=LimitNOFILE={wanted}",
-        "cat", "/proc/self/limits",
-    )  # fmt: skip
-    found = parse_limit(output)
-    if found is None:
-        # systemd-run needs a manager that answers; what systemd itself may open is what its services get at most.
-        found = parse_limit(read("/proc/1/limits") or "") or 1024
-    return found
-
-
-def unit_limit(properties: t.Mapping[str, str], pid: int) -> int:
-    """How many files a process of the unit may open: the running one's limit, else what a start would give."""
-    limit = parse_limit(read(f"/proc/{pid}/limits") or "") if pid else None
-    return transient_limit(properties.get("LimitNOFILE", "524288")) if limit is None else limit
-
-
-def raise_running_limit(pid: int, limit: int) -> None:
-    """A running process keeps its limits; this spares it the restart that would cut every connection."""
-    if pid == 0 or (parse_limit(read(f"/proc/{pid}/limits") or "") or 0) >= limit:
-        return
-    try:
-        soft, dummy = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, limit))
-    except (OSError, ValueError) as error:
-        raise ReleaseError(
-            f"the limit of open files of the running process {pid} can't be raised to {limit} ({error.args[-1]}), so "
-            "HAProxy has to be stopped first, at a time when its connections may be cut"
-        ) from error
-
-
-def journal(unit: str, since: float) -> str:
+def complaint(unit: str, since: float) -> str:
     """What HAProxy complained of in the journal since then, as one line."""
-    dummy, output = run("journalctl", "--unit", unit, "--since", f"@{int(since)}", "--output", "cat", "--no-pager")
-    messages = [complaint.message.rstrip(" .") for complaint in complaints(output)]
+    messages = [found.message.rstrip(" .") for found in complaints(journal(unit, since))]
     # The end of a worker that was told to end is no complaint.
     found = dict.fromkeys(message for message in messages if "exited with code" not in message)
     return "; ".join(list(found)[:3])
-
-
-def listening(port: int) -> list[Listening]:
-    """Who listens on a port, of either version."""
-    return parse_listening(read("/proc/net/tcp") or "", port) + parse_listening(read("/proc/net/tcp6") or "", port)
-
-
-def holders(inodes: t.Collection[str]) -> list[int]:
-    """The processes that hold these sockets."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc") if wanted else []):
-        try:
-            if any(os.readlink(handle.path) in wanted for handle in os.scandir(f"/proc/{pid}/fd")):
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
-
-
-def family(pid: int) -> set[int]:
-    """A process and those that it started, also by way of others."""
-    found = {pid} if pid else set()
-    parents = {}
-    for name in filter(str.isdigit, os.listdir("/proc") if pid else []):
-        # The name of a program may hold blanks and brackets; what follows the last of them does not.
-        fields = (read(f"/proc/{name}/stat") or "").rpartition(")")[2].split()
-        if len(fields) > 1:
-            parents[int(name)] = int(fields[1])
-    grown = True
-    while grown:
-        new = {child for child, parent in parents.items() if parent in found} - found
-        found |= new
-        grown = bool(new)
-    return found
-
-
-def named(pids: t.Iterable[int]) -> str:
-    """Processes in words."""
-    found = [f"{(read(f'/proc/{pid}/comm') or '').strip()} (process {pid})" for pid in pids]
-    return found[0] if found else "another process"
-
-
-def bind_problem(bind: Bind, ours: t.Collection[int]) -> str | None:
-    """Try an address as HAProxy will: its own sockets share the port, those of others don't.
-
-    Others of root could share it too, and would take part of the connections, so the owners are looked at.
-    """
-    version6 = ":" in bind.address
-    wide = "v4v6" in bind.options
-    with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if version6:
-            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if wide else 1)
-        refused = None
-        try:
-            trial.bind((bind.address, bind.port))
-        except OSError as error:
-            refused = error.errno
-    if refused == errno.EADDRNOTAVAIL:
-        return None if "transparent" in bind.options else f"{bind.address} is no address of this host"
-    there = listening(bind.port)
-    if refused is None:
-        there = [entry for entry in there if entry.address == bind.address]
-    foreign = [pid for pid in holders({entry.inode for entry in there}) if pid not in ours]
-    if foreign or refused == errno.EADDRINUSE:
-        return f"port {bind.port} is in use by {named(foreign)}"
-    return None
-
-
-def refused_bind(text: str, pid: int = 0) -> str | None:
-    """HAProxy's parser does not look at ports, and a reload that fails to bind leaves nobody listening for a while.
-
-    `pid` is the master process that runs, whose own listeners are no problem.
-    """
-    ours = family(pid)
-    for bind in parse_binds(text):
-        problem = bind_problem(bind, ours)
-        if problem:
-            quoted = text.splitlines()[bind.line - 1].strip()
-            return f"HAProxy can't take line {bind.line} of the configuration, '{quoted}': {problem}"
-    return None
-
-
-def answers(listener: Listener) -> str | None:
-    """None when the listener answers, else what it does."""
-    where = f"{listener.target}:{listener.port}"
-    try:
-        with socket.create_connection((listener.target, listener.port), timeout=2) as connection:
-            if listener.path is None:
-                return None
-            connection.sendall(f"GET {listener.path} HTTP/1.0\r\n\r\n".encode())
-            status = connection.recv(64).decode(errors="replace").split(" ")[1:2]
-    except OSError as error:
-        return f"nothing answers on {where} ({error})"
-    return None if status == ["200"] else f"http://{where}{listener.path} answers {' '.join(status) or 'nothing'}"
-
-
-def process(settings: Settings, properties: t.Mapping[str, str]) -> tuple[int, bool]:
-    """The master process, 0 where none runs, and whether it was started as our unit starts it."""
-    if settings.container is not None:
-        found = run(*containers.inspect_command(settings.container))
-        pid, made_from = containers.parse_inspect(*found)
-        wanted = containers.fingerprint(settings.container, settings.directory, settings.config, settings.master_socket)
-        return pid, made_from == wanted
-    pid = int(properties.get("MainPID", "0"))
-    arguments = (read(f"/proc/{pid}/cmdline") or "").split("\0") if pid else []
-    return pid, started_from(arguments, settings.config, settings.master_socket)
-
-
-def read_state(
-    settings: Settings, properties: t.Mapping[str, str], release: str, beside: t.Mapping[str, bytes]
-) -> State:
-    """What is there before the run that wants a release with these files beside its configuration."""
-    if os.path.lexists(settings.link) and not os.path.islink(settings.link):
-        raise ReleaseError(f"{settings.link} is in the way: it has to be a link, or missing.")
-    releases, leftovers = list_releases(settings)
-    pid, ours = process(settings, properties)
-    return State(
-        linked=linked_release(settings),
-        text=read(settings.config),
-        staged=read_release(settings, release, beside),
-        loaded=loaded_release(info(settings)),
-        releases=releases,
-        leftovers=leftovers,
-        active=properties.get("ActiveState") in ("active", "reloading"),
-        ours=ours,
-        pid=pid,
-        unit_file=read(settings.unit_file),
-        stale_unit=properties.get("NeedDaemonReload") == "yes",
-    )

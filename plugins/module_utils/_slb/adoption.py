@@ -13,7 +13,7 @@ import dataclasses
 import typing as t
 
 from .document import OWNER_TAG, FrontEnd
-from .resources import access_list
+from .resources import access_list, certificate, references
 from .resources.tags import written
 from .state import LOAD_BALANCER, CloudState, Observed, Step
 
@@ -41,6 +41,20 @@ def plan(document: FrontEnd, predicted: CloudState) -> tuple[list[Step], CloudSt
     groups = {group.symbol for group in document.server_groups} | {group.symbol for group in document.failover_groups}
     listeners = {entry.symbol for entry in document.listeners}
     lists = [access_list.choose(desired, predicted.access_lists) for desired in document.access_lists]
+    chosen = {
+        option: [
+            references.choose(document, option, desired, getattr(predicted, option))
+            for desired in getattr(document, option)
+        ]
+        for option in certificate.KINDS
+    }
+    certificates: dict[str, t.Any] = {
+        option: tuple(
+            adopted(has, has in found, f"{certificate.KINDS[option].symbol}:{has.config.name}", "certificate", has.id)
+            for has in getattr(predicted, option)
+        )
+        for option, found in chosen.items()
+    }
     return (
         steps,
         dataclasses.replace(
@@ -67,6 +81,7 @@ def plan(document: FrontEnd, predicted: CloudState) -> tuple[list[Step], CloudSt
             access_lists=tuple(
                 adopted(has, has in lists, has.config.symbol, "acl", has.id) for has in predicted.access_lists
             ),
+            **certificates,
         ),
         kept,
     )

@@ -155,6 +155,7 @@ class Client:
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
         jitter: t.Callable[[], float] = random.random,
+        now: t.Callable[[], float] = time.time,
     ) -> None:
         for option in ("slb_endpoint", "ecs_endpoint"):
             if getattr(settings, option):
@@ -162,6 +163,8 @@ class Client:
         self.region = settings.region
         self.clock = clock
         self.sleep = sleep
+        #: Seconds since 1970, which certificates count in.
+        self.now = now
         self.timeout = settings.timeout
         self.reads = 0
         self.writes = 0

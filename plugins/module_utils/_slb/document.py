@@ -16,7 +16,7 @@ import ipaddress
 import re
 import typing as t
 
-from . import protocols
+from . import pem, protocols
 from .errors import DocumentError, quoted
 
 #: The mark of the owner: a tag's key on instances, groups and listeners, a prefix in a backend's description.
@@ -40,6 +40,8 @@ NAME = re.compile(r"[^\W\d_][\w./-]{0,79}")
 CHINESE = ("\u4e00", "\u9fff")
 #: A day, in seconds.
 LONGEST_WAIT = 86_400
+#: A hundred years: no certificate lasts longer.
+LONGEST_LIFE = 36_525 * LONGEST_WAIT
 OWNER = re.compile(r"[^\W_][\w./-]{0,39}")
 
 RANGES: dict[str, tuple[int, int]] = {"port": (1, 65535), "backend_port": (1, 65535), "weight": (0, 100)}
@@ -222,8 +224,100 @@ class HealthCheck:
     domain: str | None = None
     uri: str | None = None
     http_codes: tuple[str, ...] | None = None
+    method: str | None = None
     request: str | None = None
     expected: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A forwarding rule of a listener. Known by its domain and its URL, neither of which ever changes.
+
+    What is its own means nothing while it goes with its listener.
+    """
+
+    domain: str = ""
+    url: str = ""
+    name: str | None = None
+    server_group: str | None = None
+    listener_sync: bool | None = None
+    scheduler: str | None = None
+    sticky_session: bool | None = None
+    sticky_session_type: str | None = None
+    cookie: str | None = None
+    cookie_timeout: int | None = None
+    health_check: HealthCheck = HealthCheck()
+    state: str = "present"
+
+    @property
+    def label(self) -> str:
+        """How a sentence and a symbol name it."""
+        return f"{self.domain}{self.url}"
+
+    @property
+    def has_own(self) -> bool:
+        """Whether it says anything that its listener says too."""
+        own = ("scheduler", "sticky_session", "sticky_session_type", "cookie", "cookie_timeout")
+        return any(getattr(self, name) is not None for name in own) or self.health_check != HealthCheck()
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainExtension:
+    """Another domain of an HTTPS listener, with a certificate of its own."""
+
+    domain: str
+    certificate: str | None = None
+    state: str = "present"
+
+    @property
+    def label(self) -> str:
+        return self.domain
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """A certificate of the region: of a server with its key, or of a CA. Known by its fingerprint, else by its id or its name."""
+
+    id: str | None = None
+    name: str | None = None
+    #: PEM, the server's own first, then each one's issuer.
+    certificate: str | None = dataclasses.field(default=None, repr=False, compare=False)
+    private_key: str | None = dataclasses.field(default=None, repr=False, compare=False)
+    fingerprint: str | None = None
+    common_name: str | None = None
+    subject_alt_names: tuple[str, ...] | None = None
+    #: In seconds since 1970: its own end, and that of the first in its chain to end.
+    expires: int | None = None
+    chain_expires: int | None = dataclasses.field(default=None, compare=False)
+    tags: t.Mapping[str, str] | None = None
+    #: Seconds for which a predecessor of the same name stays after this one was uploaded; None: for ever.
+    keep_old: float | None = None
+    state: str = "present"
+
+    @property
+    def label(self) -> str:
+        """How a sentence and a symbol name it."""
+        return self.name or self.id or self.fingerprint or ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TlsPolicy:
+    """Versions of TLS and cipher suites that an HTTPS listener takes. Found by its id, else by its name."""
+
+    id: str | None = None
+    name: str | None = None
+    tls_versions: tuple[str, ...] | None = None
+    ciphers: tuple[str, ...] | None = None
+    state: str = "present"
+
+    @property
+    def label(self) -> str:
+        """How a sentence and a symbol name it."""
+        return self.name or self.id or ""
+
+    @property
+    def symbol(self) -> str:
+        return f"tls_policy:{self.label}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,14 +336,39 @@ class Listener:
     connection_drain: bool | None = None
     connection_drain_timeout: int | None = None
     proxy_protocol_v2: bool | None = None
+    sticky_session: bool | None = None
+    sticky_session_type: str | None = None
+    cookie: str | None = None
+    cookie_timeout: int | None = None
+    x_forwarded_for: bool | None = None
+    x_forwarded_for_proto: bool | None = None
+    x_forwarded_for_slb_id: bool | None = None
+    x_forwarded_for_slb_ip: bool | None = None
+    x_forwarded_for_slb_port: bool | None = None
+    x_forwarded_for_client_src_port: bool | None = None
+    gzip: bool | None = None
+    http2: bool | None = None
+    idle_timeout: int | None = None
+    request_timeout: int | None = None
+    forward_port: int | None = None
+    certificate: str | None = None
+    ca_certificate: str | None = None
+    tls_policy: str | None = None
     description: str | None = None
     health_check: HealthCheck = HealthCheck()
     access_list: Access = Access()
+    #: Of the cloud's: None where nobody asked for them.
+    rules: tuple[Rule, ...] | None = None
+    purge_rules: bool | None = None
+    domain_extensions: tuple[DomainExtension, ...] | None = None
+    purge_domain_extensions: bool | None = None
     enabled: bool | None = True
     tags: t.Mapping[str, str] | None = None
     #: What to do about tags that are not listed; no part of what the cloud has.
     purge_tags: bool | None = None
     state: str = "present"
+    #: The listener has to exist already: only rules or domains of it are meant.
+    exists: bool = False
 
     @property
     def symbol(self) -> str:
@@ -267,6 +386,9 @@ class FrontEnd:
     default_pool: DefaultPool | None = None
     listeners: tuple[Listener, ...] = ()
     access_lists: tuple[AccessList, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    ca_certificates: tuple[Certificate, ...] = ()
+    tls_policies: tuple[TlsPolicy, ...] = ()
     state: str = "present"
     allow_public: bool = False
     #: What is listed and nobody's becomes the owner's.
@@ -275,15 +397,17 @@ class FrontEnd:
     quotas: t.Mapping[str, int] | None = None
     #: The load balancer has to exist already: a module that manages only a part of it.
     load_balancer_exists: bool = False
-    #: Only access lists are meant: they belong to the region, and no load balancer is looked at.
+    #: Only access lists, certificates and policies are meant: they are the region's, and no load balancer is looked at.
     without_load_balancer: bool = False
-    #: A removal leaves access lists alone: a list of the same name has the same owner by chance.
-    keeps_access_lists: bool = False
+    #: A removal leaves what is the region's alone: a list of the same name has the same owner by chance.
+    keeps_region: bool = False
 
     @property
     def only_removes(self) -> bool:
         """Whether nothing is wanted to be there, so that a load balancer which is gone is no reason to fail."""
-        parts: list[t.Any] = [*self.failover_groups, *self.listeners]
+        parts: list[t.Any] = list(self.failover_groups)
+        for entry in self.listeners:
+            parts.extend((*(entry.rules or ()), *(entry.domain_extensions or ())) if entry.exists else [entry])
         for group in self.server_groups:
             # of a group that has to exist, only the members are meant
             parts.extend((group.backends or ()) if group.exists else [group])
@@ -316,10 +440,13 @@ def front_end(options: t.Mapping[str, t.Any]) -> FrontEnd:
         default_pool=default_pool(options["default_pool"]) if options.get("default_pool") is not None else None,
         listeners=tuple(listener(entry) for entry in options.get("listeners") or ()),
         access_lists=tuple(access_list(entry) for entry in options.get("access_lists") or ()),
+        certificates=tuple(certificate(entry) for entry in options.get("certificates") or ()),
+        ca_certificates=tuple(certificate(entry, ca=True) for entry in options.get("ca_certificates") or ()),
+        tls_policies=tuple(tls_policy(entry) for entry in options.get("tls_policies") or ()),
         state=options.get("state") or "present",
         allow_public=bool(options.get("allow_public")),
         adopt=bool(options.get("adopt")),
-        keeps_access_lists=bool(options.get("keeps_access_lists")),
+        keeps_region=bool(options.get("keeps_region")),
         quotas={name: value for name, value in (options.get("quotas") or {}).items() if value is not None} or None,
         without_load_balancer=bool(options.get("without_load_balancer")),
     )
@@ -367,8 +494,8 @@ def filters(options: t.Mapping[str, t.Any]) -> LoadBalancer:
     return wanted
 
 
-def lists_only(options: t.Mapping[str, t.Any]) -> FrontEnd:
-    """The document of a module that manages access lists, which need no load balancer."""
+def region_only(options: t.Mapping[str, t.Any]) -> FrontEnd:
+    """The document of a module that manages what is the region's, and needs no load balancer."""
     return front_end({**options, "without_load_balancer": True})
 
 
@@ -429,22 +556,78 @@ def backend(options: t.Mapping[str, t.Any]) -> Backend:
     return dataclasses.replace(_given(Backend, known), server_tags=text_tags(options.get("server_tags")))
 
 
+def health_check(options: t.Mapping[str, t.Any] | None) -> HealthCheck:
+    """A health check from its options."""
+    given = dict(options or {})
+    if given.get("http_codes") is not None:
+        given["http_codes"] = tuple(sorted(set(given["http_codes"])))
+    if given.get("domain") is not None:
+        given["domain"] = protocols.domain(given["domain"])
+    return _given(HealthCheck, given)
+
+
+def rule(options: t.Mapping[str, t.Any]) -> Rule:
+    """A rule from its options. What it has of its own parts it from its listener."""
+    made = _given(Rule, {key: value for key, value in options.items() if key != "health_check"})
+    made = dataclasses.replace(made, domain=made.domain.lower(), health_check=health_check(options.get("health_check")))
+    return dataclasses.replace(
+        made, listener_sync=False if made.has_own and made.listener_sync is None else made.listener_sync
+    )
+
+
+def domain_extension(options: t.Mapping[str, t.Any]) -> DomainExtension:
+    """Another domain from its options."""
+    return _given(DomainExtension, {**options, "domain": options["domain"].lower()})
+
+
+def certificate(options: t.Mapping[str, t.Any], *, ca: bool = False) -> Certificate:
+    """A certificate from its options, with all that its PEM says of it."""
+    desired = _given(Certificate, {key: value for key, value in options.items() if key != "tags"})
+    desired = dataclasses.replace(desired, tags=text_tags(options.get("tags")))
+    where = f"{'ca_certificates' if ca else 'certificates'}[{desired.label}]"
+    if desired.certificate is None:
+        if desired.private_key is not None:
+            raise DocumentError(
+                f"{where} has a private_key, but no certificate; a key is uploaded with its certificate only"
+            )
+        return desired
+    chain = pem.chain(f"{where}.certificate", desired.certificate, whole=not ca)
+    if not ca and desired.private_key is not None:
+        pem.refuse_other_key(where, chain[0], desired.private_key)
+    told = pem.facts(chain)
+    return dataclasses.replace(
+        desired,
+        fingerprint=told.fingerprint,
+        common_name=told.common_name,
+        subject_alt_names=told.subject_alt_names,
+        expires=told.expires,
+        chain_expires=told.chain_expires,
+    )
+
+
+def tls_policy(options: t.Mapping[str, t.Any]) -> TlsPolicy:
+    """A policy from its options."""
+    sets = {
+        name: tuple(sorted(set(options[name]))) for name in ("tls_versions", "ciphers") if options.get(name) is not None
+    }
+    return _given(TlsPolicy, {**options, **sets})
+
+
 def listener(options: t.Mapping[str, t.Any]) -> Listener:
     """A listener from its options."""
-    health_check = dict(options.get("health_check") or {})
-    if health_check.get("http_codes") is not None:
-        health_check["http_codes"] = tuple(sorted(set(health_check["http_codes"])))
-    if health_check.get("domain") is not None:
-        health_check["domain"] = protocols.domain(health_check["domain"])
     access = dict(options.get("access_list") or {})
     if access.get("lists") is not None:
         access["lists"] = tuple(sorted(set(access["lists"])))
-    entry = _given(
-        Listener, {key: value for key, value in options.items() if key not in ("health_check", "access_list", "tags")}
-    )
+    parts = ("health_check", "access_list", "tags", "rules", "domain_extensions")
+    entry = _given(Listener, {key: value for key, value in options.items() if key not in parts})
+    rules, domains = options.get("rules"), options.get("domain_extensions")
     return dataclasses.replace(
         entry,
-        health_check=_given(HealthCheck, health_check),
+        # a listener of which only parts are meant is neither started nor stopped
+        enabled=None if entry.exists else entry.enabled,
+        rules=None if rules is None else tuple(map(rule, rules)),
+        domain_extensions=None if domains is None else tuple(map(domain_extension, domains)),
+        health_check=health_check(options.get("health_check")),
         access_list=_given(Access, access),
         tags=text_tags(options.get("tags")),
     )
@@ -516,11 +699,19 @@ def check(document: FrontEnd) -> None:
         _check_failover_group(pair)
     if document.default_pool is not None:
         _check_backends("default_pool.backends", document.default_pool.backends or (), document.owner, ports=False)
-    for entry in document.listeners:
-        _check_listener(entry)
+    for wanted in document.listeners:
+        _check_listener(wanted)
     _unique("access_lists", [desired.label for desired in document.access_lists], "name")
     for desired in document.access_lists:
         _check_access_list(desired)
+    for option, kind in (("certificates", document.certificates), ("ca_certificates", document.ca_certificates)):
+        _unique(option, [desired.label for desired in kind], "name")
+        for entry in kind:
+            _check_certificate(option, entry)
+        _check_fingerprints(option, kind)
+    _unique("tls_policies", [policy.label for policy in document.tls_policies], "name")
+    for policy in document.tls_policies:
+        _check_tls_policy(policy)
     for name, value in (document.quotas or {}).items():
         if value < 1:
             raise DocumentError(f"quotas.{name} is {value}; it is a number of 1 or more")
@@ -578,9 +769,9 @@ def _check_name(option: str, value: str | None) -> None:
         )
 
 
-def _check_not_empty(where: str, desired: LoadBalancer | AccessList) -> None:
+def _check_not_empty(where: str, desired: LoadBalancer | AccessList | Certificate | TlsPolicy) -> None:
     """Text that would name nothing, as a variable without a value leaves it behind."""
-    empty = [name for name, value in vars(desired).items() if value == ""]
+    empty = [name for name, value in vars(desired).items() if isinstance(value, str) and not value.strip()]
     if empty:
         raise DocumentError(f"{where}.{empty[0]} is an empty text; give it a value, or leave the option out")
 
@@ -721,6 +912,208 @@ def _check_access_list(desired: AccessList) -> None:
     _check_tags(f"{where}.tags", desired.tags or {})
 
 
+#: The API's characters for names of certificates and policies.
+CERTIFICATE_NAME = r"[A-Za-z][\w.-]{0,79}"
+POLICY_NAME = r"[A-Za-z][\w.-]{1,199}"
+
+
+def _check_certificate(option: str, desired: Certificate) -> None:
+    where = f"{option}[{desired.label}]"
+    if desired.id is None and desired.name is None:
+        raise DocumentError(f"{option} has an entry with neither name nor id; one of the two is needed")
+    _check_not_empty(where, desired)
+    if desired.name is not None and not re.fullmatch(CERTIFICATE_NAME, desired.name, re.ASCII):
+        raise DocumentError(
+            f"{where}.name is '{desired.name}', but it has to begin with a letter and have 1 to 80 letters, digits, '.', '_' or '-'"
+        )
+    if desired.keep_old is not None:
+        check_seconds(f"{where}.keep_old", desired.keep_old, LONGEST_LIFE)
+    _check_tags(f"{where}.tags", desired.tags or {})
+
+
+def _check_fingerprints(option: str, kind: t.Sequence[Certificate]) -> None:
+    """A certificate is known by its fingerprint, so that two names of one would take it from each other."""
+    labels: dict[str, str] = {}
+    for desired in kind:
+        if desired.fingerprint is None:
+            continue
+        other = labels.setdefault(desired.fingerprint, desired.label)
+        if other != desired.label:
+            raise DocumentError(
+                f"{option} has {desired.fingerprint} as {other} and as {desired.label}; every certificate may be there once,"
+                " and any number of listeners and domains can use it"
+            )
+
+
+#: By the texts of the SDK's models: the cipher suites of each version of TLS.
+OLD_CIPHERS = (
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-SHA",
+    "AES256-SHA",
+    "DES-CBC3-SHA",
+)
+CIPHERS: dict[str, tuple[str, ...]] = {
+    "TLSv1.0": OLD_CIPHERS,
+    "TLSv1.1": OLD_CIPHERS,
+    "TLSv1.2": (
+        *OLD_CIPHERS,
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-AES128-SHA256",
+        "ECDHE-ECDSA-AES256-SHA384",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES128-SHA256",
+        "ECDHE-RSA-AES256-SHA384",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA256",
+        "AES256-SHA256",
+    ),
+    "TLSv1.3": (
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+        "TLS_AES_128_CCM_SHA256",
+        "TLS_AES_128_CCM_8_SHA256",
+    ),
+}
+CIPHERS_LIMIT = 32
+
+
+def _check_tls_policy(policy: TlsPolicy) -> None:
+    where = f"tls_policies[{policy.label}]"
+    if policy.id is None and policy.name is None:
+        raise DocumentError("tls_policies has an entry with neither name nor id; one of the two is needed")
+    _check_not_empty(where, policy)
+    if policy.name is not None and not re.fullmatch(POLICY_NAME, policy.name, re.ASCII):
+        raise DocumentError(
+            f"{where}.name is '{policy.name}', but it has to begin with a letter and have 2 to 200 letters, digits, '.', '_' or '-'"
+        )
+    if policy.name in protocols.TLS_POLICIES:
+        raise DocumentError(f"{where}.name is that of a policy which the cloud brings along; take another one")
+    known = {cipher for ciphers in CIPHERS.values() for cipher in ciphers}
+    for option, values, right in (
+        ("tls_versions", policy.tls_versions, set(CIPHERS)),
+        ("ciphers", policy.ciphers, known),
+    ):
+        if values == ():
+            raise DocumentError(f"{where}.{option} is empty; one at least is needed")
+        wrong = sorted(set(values or ()) - right)
+        if wrong:
+            raise DocumentError(f"{where}.{option} has '{wrong[0]}'; {quoted(sorted(right))} are possible")
+    if len(policy.ciphers or ()) > CIPHERS_LIMIT:
+        raise DocumentError(
+            f"{where}.ciphers has {len(policy.ciphers or ())} cipher suites; at most {CIPHERS_LIMIT} are possible"
+        )
+
+
+def check_ciphers(where: str, policy: TlsPolicy) -> None:
+    """Refuse a policy, whole as it is going to be, of which a version has no cipher suite or a cipher suite no version."""
+    versions, ciphers = policy.tls_versions or (), policy.ciphers or ()
+    for version in versions:
+        if not set(CIPHERS[version]) & set(ciphers):
+            raise DocumentError(
+                f"{where}.tls_versions has '{version}', but none of its cipher suites is in ciphers; add one of"
+                f" {quoted(CIPHERS[version])}"
+            )
+    for cipher in ciphers:
+        if not any(cipher in CIPHERS[version] for version in versions):
+            raise DocumentError(
+                f"{where}.ciphers has '{cipher}', which belongs to none of {quoted(versions)}; leave it out, or add its version"
+            )
+
+
+DOMAIN_NAME = r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+RULE_NAME = r"[\w./-]{1,40}"
+RULE_URL = r"/[\w/.%?#&=-]{1,79}"
+
+
+def _check_domain(where: str, domain: str) -> None:
+    if len(domain) > 80 or not re.fullmatch(DOMAIN_NAME, domain, re.ASCII):
+        raise DocumentError(
+            f"{where} is '{domain}', which is no domain; write one as www.example.com, or *.example.com for all below it"
+        )
+
+
+def _check_rule(where: str, rule: Rule) -> None:
+    at = f"{where}[{rule.label}]"
+    if not rule.label:
+        raise DocumentError(f"{where} has an entry with neither domain nor url; one of the two is needed")
+    if rule.domain:
+        _check_domain(f"{at}.domain", rule.domain)
+    if rule.url and not re.fullmatch(RULE_URL, rule.url, re.ASCII):
+        raise DocumentError(
+            f"{at}.url is '{rule.url}'; it has to begin with '/', be more than that, and have at most 80 characters, which are"
+            " letters, digits or one of /.%?#&=_-"
+        )
+    if rule.name is not None and not re.fullmatch(RULE_NAME, rule.name, re.ASCII):
+        raise DocumentError(f"{at}.name is '{rule.name}'; 1 to 40 letters, digits, '-', '/', '.' or '_' are possible")
+    if rule.listener_sync and rule.has_own:
+        raise DocumentError(
+            f"{at}.listener_sync is true, but the rule has settings of its own; leave them out, or let listener_sync be false"
+        )
+    for holder, table, place in (
+        (rule, protocols.RULE[0], at),
+        (rule.health_check, protocols.RULE[1], f"{at}.health_check"),
+    ):
+        _check_table(place, holder, table)
+
+
+def _check_table(where: str, holder: t.Any, table: t.Sequence[protocols.Field]) -> None:
+    for field in table:
+        value = getattr(holder, field.option)
+        right = None if value is None else field.rule(value)
+        if right is not None:
+            raise DocumentError(f"{where}.{field.option} is {_shown(value)}; {right}")
+
+
+def _check_layer_7(where: str, entry: Listener) -> None:
+    """What only listeners of HTTP and HTTPS have: rules, domains, and nothing else where they redirect."""
+    for option, protocols_of in (("rules", protocols.LAYER_7_PROTOCOLS), ("domain_extensions", ("https",))):
+        if getattr(entry, option) and entry.protocol not in protocols_of:
+            raise DocumentError(
+                f"{where}.{option} has {getattr(entry, option)[0].label}, but only a listener of {quoted(protocols_of)} has that"
+                " option; leave it out"
+            )
+    if entry.failover_group is not None and entry.protocol in protocols.LAYER_7_PROTOCOLS:
+        raise DocumentError(
+            f"{where}.failover_group is '{entry.failover_group}', but only a listener of tcp and udp has that option; leave it out"
+        )
+    if entry.forward_port is not None:
+        refuse_beside_redirect(where, entry, entry.forward_port)
+    _unique(f"{where}.rules", [rule.label for rule in entry.rules or ()], "domain and url")
+    _unique(
+        f"{where}.rules", [rule.name for rule in entry.rules or () if rule.name and rule.state == "present"], "name"
+    )
+    for rule in entry.rules or ():
+        _check_rule(f"{where}.rules", rule)
+    _unique(f"{where}.domain_extensions", [other.domain for other in entry.domain_extensions or ()], "domain")
+    for other in entry.domain_extensions or ():
+        _check_domain(f"{where}.domain_extensions[{other.domain}].domain", other.domain)
+
+
+#: What a listener that only redirects has beside its port.
+REDIRECT_HAS = (
+    *("port", "protocol", "forward_port", "enabled", "tags", "purge_tags", "purge_rules", "purge_domain_extensions"),
+    *("state", "exists"),
+)
+
+
+def refuse_beside_redirect(where: str, entry: Listener, to: int) -> None:
+    """The API takes nothing else of a listener that redirects."""
+    empty = Listener(entry.port, entry.protocol)
+    for field in dataclasses.fields(entry):
+        value = getattr(entry, field.name)
+        if field.name not in REDIRECT_HAS and value not in (getattr(empty, field.name), ()):
+            raise DocumentError(
+                f"{where} redirects to port {to} and takes nothing else, but {field.name} is given; leave that out"
+            )
+
+
 def _check_listener(entry: Listener) -> None:
     where = f"listeners[{entry.protocol}/{entry.port}]"
     if entry.protocol not in protocols.PROTOCOLS:
@@ -730,6 +1123,7 @@ def _check_listener(entry: Listener) -> None:
     _check_fields(where, entry.protocol, entry)
     _check_fields(f"{where}.health_check", entry.protocol, entry.health_check)
     _check_tags(f"{where}.tags", entry.tags or {})
+    _check_layer_7(where, entry)
     if entry.failover_group is not None:
         other = next((name for name in ("server_group", "backend_port") if getattr(entry, name) is not None), None)
         if other is not None:
@@ -769,10 +1163,10 @@ def _check_printable(option: str, text: str) -> None:
         raise DocumentError(f"{option} is '{text}', which has a control character in it; leave that out")
 
 
-def check_seconds(option: str, seconds: float) -> None:
+def check_seconds(option: str, seconds: float, longest: int = LONGEST_WAIT) -> None:
     """Refuse what never ends, is over before it begins, or is no number at all."""
-    if not 0 <= seconds <= LONGEST_WAIT:
-        raise DocumentError(f"{option} is {seconds:g}; 0 to {LONGEST_WAIT} seconds are possible")
+    if not 0 <= seconds <= longest:
+        raise DocumentError(f"{option} is {seconds:g}; 0 to {longest} seconds are possible")
 
 
 def check_port(port: int | None) -> None:

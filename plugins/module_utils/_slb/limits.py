@@ -40,6 +40,11 @@ LIMITS: dict[str, Limit] = {
     "access_lists": Limit(200, "access lists"),  # slb_quota_acls_num; older pages say 50
     "access_lists_per_listener": Limit(3, "access lists"),  # "by default"
     "listeners_per_access_list": Limit(50, "listeners"),  # slb_quota_acl_attached_num
+    "rules_per_listener": Limit(40, "forwarding rules", is_quota=False),
+    "domain_extensions_per_listener": Limit(3, "additional domains"),  # up to 10 on request
+    "domain_extensions_at_most": Limit(10, "additional domains", is_quota=False),
+    "certificates": Limit(100, "server certificates"),
+    "ca_certificates": Limit(100, "CA certificates"),
     "entries_per_listener": Limit(1000, "entries in its access lists", is_quota=False),
 }
 #: What ``quotas`` may raise.
@@ -95,6 +100,9 @@ def _counts(current: CloudState, predicted: CloudState) -> t.Iterator[Count]:
         yield Count("backends_per_load_balancer", where, len(_servers(current)), len(_servers(predicted)))
         yield Count("backends_per_load_balancer", where, _places(current), _places(predicted), sure=False)
     yield Count("access_lists", "the region", len(current.access_lists), len(predicted.access_lists))
+    for name in ("certificates", "ca_certificates"):
+        yield Count(name, "the region", len(getattr(current, name)), len(getattr(predicted, name)))
+    yield from _parts_of_listeners(current, predicted)
     yield from _lists_of_listeners(current, predicted)
     yield from _listeners_of_lists(current, predicted)
 
@@ -108,6 +116,19 @@ def _places(state: CloudState) -> int:
     """All places that servers have in groups and the default pool. Of groups that were not read the cloud told the number."""
     unread = (int(group.facts.get("servers") or 0) for group in state.server_groups if group.config.backends is None)
     return len(state.members) + sum(unread)
+
+
+def _parts_of_listeners(current: CloudState, predicted: CloudState) -> t.Iterator[Count]:
+    for entry in predicted.listeners:
+        has = current.listener(entry.config.symbol)
+        where = f"listeners[{entry.config.symbol.partition(':')[2]}]"
+        for option, names in (
+            ("rules", ("rules_per_listener",)),
+            ("domain_extensions", ("domain_extensions_per_listener", "domain_extensions_at_most")),
+        ):
+            counts = [len((getattr(side.config, option) if side else None) or ()) for side in (has, entry)]
+            for name in names:
+                yield Count(name, where, counts[0], counts[1])
 
 
 def _lists_of_listeners(current: CloudState, predicted: CloudState) -> t.Iterator[Count]:

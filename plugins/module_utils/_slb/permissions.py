@@ -48,11 +48,52 @@ DEFAULT_POOL = (
 )
 READ_PAIRS = ("slb:DescribeMasterSlaveServerGroupAttribute", "slb:DescribeMasterSlaveServerGroups")
 FAILOVER_GROUP = (*SERVERS, *READ_PAIRS, "slb:CreateMasterSlaveServerGroup", "slb:DeleteMasterSlaveServerGroup")
+READ_CERTIFICATES = ("slb:DescribeServerCertificates",)
+READ_CA_CERTIFICATES = ("slb:DescribeCACertificates",)
+READ_POLICIES = ("slb:ListTLSCipherPolicies",)
+READ_SECURITY = (*READ_CERTIFICATES, *READ_CA_CERTIFICATES, *READ_POLICIES)
+#: Whoever uses a certificate or a policy is looked for before it is deleted.
+USES = ("slb:DescribeDomainExtensions", "slb:DescribeLoadBalancerListeners")
+CERTIFICATE = (
+    *READ_CERTIFICATES,
+    *USES,
+    "slb:DeleteServerCertificate",
+    "slb:SetServerCertificateName",
+    "slb:TagResources",
+    "slb:UploadServerCertificate",
+)
+CA_CERTIFICATE = (
+    *READ_CA_CERTIFICATES,
+    *USES,
+    "slb:DeleteCACertificate",
+    "slb:SetCACertificateName",
+    "slb:TagResources",
+    "slb:UploadCACertificate",
+)
+TLS_POLICY = (
+    *READ_POLICIES,
+    *USES,
+    "slb:CreateTLSCipherPolicy",
+    "slb:DeleteTLSCipherPolicy",
+    "slb:SetTLSCipherPolicyAttribute",
+)
+RULE = ("slb:CreateRules", "slb:DeleteRules", "slb:DescribeRules", "slb:SetRule")
+READ_PARTS = ("slb:DescribeDomainExtensions", "slb:DescribeRules")
+DOMAIN_EXTENSION = (
+    "slb:CreateDomainExtension",
+    "slb:DeleteDomainExtension",
+    "slb:DescribeDomainExtensions",
+    "slb:SetDomainExtensionAttribute",
+)
 LISTENER = (
+    "slb:CreateLoadBalancerHTTPListener",
+    "slb:CreateLoadBalancerHTTPSListener",
     "slb:CreateLoadBalancerTCPListener",
     "slb:CreateLoadBalancerUDPListener",
     "slb:DeleteLoadBalancerListener",
     "slb:DescribeLoadBalancerTCPListenerAttribute",
+    "slb:SetLoadBalancerHTTPListenerAttribute",
+    "slb:SetLoadBalancerHTTPSListenerAttribute",
     "slb:SetLoadBalancerTCPListenerAttribute",
     "slb:SetLoadBalancerUDPListenerAttribute",
     "slb:StartLoadBalancerListener",
@@ -76,10 +117,47 @@ MODULES: dict[str, tuple[str, ...]] = {
     "slb_acl": (*ACCESS_LIST, "slb:DescribeRegions", "slb:TagResources"),
     "slb_acl_info": (*READ_LISTS, "slb:DescribeRegions"),
     "slb_backend": (*FIND, *GROUPS, *MEMBERS, *DEFAULT_POOL),
+    "slb_ca_certificate": (*CA_CERTIFICATE, "slb:DescribeRegions"),
+    "slb_ca_certificate_info": (*READ_CA_CERTIFICATES, "slb:DescribeRegions"),
+    "slb_certificate": (*CERTIFICATE, "slb:DescribeRegions"),
+    "slb_certificate_info": (*READ_CERTIFICATES, "slb:DescribeRegions"),
+    "slb_domain_extension": (
+        *FIND,
+        *GROUPS,
+        *READ_PAIRS,
+        *READ_LISTS,
+        *READ_SECURITY,
+        *DOMAIN_EXTENSION,
+        "slb:DescribeRules",
+    ),
+    "slb_domain_extension_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *READ_PARTS),
     "slb_failover_group": (*FIND, *FAILOVER_GROUP),
     "slb_failover_group_info": (*FIND, *READ_PAIRS),
-    "slb_frontend": (*FIND, *GROUPS, *INSTANCE, *SERVER_GROUP, *DEFAULT_POOL, *FAILOVER_GROUP, *LISTENER, *ACCESS_LIST),
-    "slb_frontend_info": (*FIND, *GROUPS, *READ_LISTS, *READ_PAIRS, *SERVERS, "slb:DescribeLoadBalancerAttribute"),
+    "slb_frontend": (
+        *FIND,
+        *GROUPS,
+        *INSTANCE,
+        *SERVER_GROUP,
+        *DEFAULT_POOL,
+        *FAILOVER_GROUP,
+        *LISTENER,
+        *ACCESS_LIST,
+        *CERTIFICATE,
+        *CA_CERTIFICATE,
+        *TLS_POLICY,
+        *RULE,
+        *DOMAIN_EXTENSION,
+    ),
+    "slb_frontend_info": (
+        *FIND,
+        *GROUPS,
+        *READ_LISTS,
+        *READ_PAIRS,
+        *READ_SECURITY,
+        *READ_PARTS,
+        *SERVERS,
+        "slb:DescribeLoadBalancerAttribute",
+    ),
     "slb_health_info": (*FIND, "slb:DescribeHealthStatus"),
     "slb_instance": (
         *FIND,
@@ -87,6 +165,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         *INSTANCE,
         *READ_LISTS,
         *READ_PAIRS,
+        *READ_SECURITY,
+        *READ_PARTS,
         "slb:DeleteLoadBalancerListener",
         "slb:DeleteMasterSlaveServerGroup",
         "slb:DeleteVServerGroup",
@@ -94,10 +174,14 @@ MODULES: dict[str, tuple[str, ...]] = {
         "slb:RemoveVServerGroupBackendServers",
     ),
     "slb_instance_info": FIND,
-    "slb_listener": (*FIND, *GROUPS, *READ_PAIRS, *LISTENER, *READ_LISTS),
-    "slb_listener_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS),
+    "slb_listener": (*FIND, *GROUPS, *READ_PAIRS, *LISTENER, *READ_LISTS, *READ_SECURITY),
+    "slb_listener_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY),
+    "slb_rule": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *RULE, "slb:DescribeDomainExtensions"),
+    "slb_rule_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *READ_PARTS),
     "slb_server_group": (*FIND, *GROUPS, *SERVER_GROUP),
     "slb_server_group_info": (*FIND, *GROUPS),
+    "slb_tls_policy": (*TLS_POLICY, "slb:DescribeRegions"),
+    "slb_tls_policy_info": (*READ_POLICIES, "slb:DescribeRegions"),
 }
 
 

@@ -92,6 +92,8 @@ class Field:
     answer: str | None = None
     #: The value that takes the setting away; the API wants no value rather than this one where there is none.
     nothing: t.Any = None
+    #: The kind of objects whose name is given here, and whose id goes over the wire: the plan writes it, not the table.
+    refers: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +147,93 @@ def _times(timeout: int, interval: int) -> tuple[Field, ...]:
     )
 
 
+DOMAIN = Field(
+    "domain",
+    "HealthCheckDomain",
+    "",
+    _text(r"[A-Za-z0-9.-]{0,80}", "at most 80 letters, digits, '.' and '-' are possible"),
+    read=domain,
+    nothing="",
+)
+URI = Field(
+    "uri",
+    "HealthCheckURI",
+    "/",
+    _text(
+        r"/[\w/.%?#&=-]{0,79}",
+        "it has to begin with '/' and have at most 80 characters, which are letters, digits or one of /.%?#&=_-",
+    ),
+)
+HTTP_CODES = Field(
+    "http_codes",
+    "HealthCheckHttpCode",
+    ("http_2xx",),
+    _one_of("http_2xx", "http_3xx", "http_4xx", "http_5xx"),
+    write=_codes,
+    read=_code_set,
+)
+#: The health check of layer 7, of a listener and, but for the method, of a rule.
+HTTP_CHECK = (
+    Field("enabled", "HealthCheck", True, write=_switch, read=is_on),
+    CONNECT_PORT,
+    Field("timeout", "HealthCheckTimeout", 5, _between(1, 300), read=int),
+    Field("interval", "HealthCheckInterval", 2, _between(1, 50), read=int),
+    *THRESHOLDS,
+    DOMAIN,
+    URI,
+    HTTP_CODES,
+)
+METHOD = Field("method", "HealthCheckMethod", "head", _one_of("head", "get"), read=lambda value: str(value).lower())
+
+
+def _on_off(option: str, wire: str, default: bool) -> Field:
+    return Field(option, wire, default, write=_switch, read=is_on)
+
+
+#: How a client keeps its server by a cookie.
+STICKINESS = (
+    _on_off("sticky_session", "StickySession", False),
+    Field("sticky_session_type", "StickySessionType", None, _one_of("insert", "server")),
+    Field(
+        "cookie",
+        "Cookie",
+        None,
+        _text(
+            r"[^\x00-\x20,;$\x7f][^\x00-\x20,;\x7f]{0,199}",
+            "1 to 200 characters are possible, no blank, ',' or ';', and no '$' in front",
+        ),
+    ),
+    Field("cookie_timeout", "CookieTimeout", None, _between(1, 86400), read=int),
+)
+ROUND_ROBIN = Field("scheduler", "Scheduler", "wrr", _one_of("wrr", "rr"))
+#: What listeners of HTTP and HTTPS share.
+LAYER_7 = (
+    ROUND_ROBIN,
+    BANDWIDTH,
+    DESCRIPTION,
+    *STICKINESS,
+    _on_off("x_forwarded_for", "XForwardedFor", True),
+    _on_off("x_forwarded_for_proto", "XForwardedFor_proto", False),
+    _on_off("x_forwarded_for_slb_id", "XForwardedFor_SLBID", False),
+    _on_off("x_forwarded_for_slb_ip", "XForwardedFor_SLBIP", False),
+    _on_off("x_forwarded_for_slb_port", "XForwardedFor_SLBPORT", False),
+    _on_off("x_forwarded_for_client_src_port", "XForwardedFor_ClientSrcPort", False),
+    _on_off("gzip", "Gzip", True),
+    Field("idle_timeout", "IdleTimeout", 15, _between(1, 60), read=int),
+    Field("request_timeout", "RequestTimeout", 60, _between(1, 180), read=int),
+)
+#: The policies that the cloud brings along; others are found by their name or their id.
+TLS_POLICIES = (
+    "tls_cipher_policy_1_0",
+    "tls_cipher_policy_1_1",
+    "tls_cipher_policy_1_2",
+    "tls_cipher_policy_1_2_strict",
+    "tls_cipher_policy_1_2_strict_with_1_3",
+)
+#: What a rule may have of its own, where it does not go with its listener.
+RULE = ((ROUND_ROBIN, *STICKINESS), HTTP_CHECK)
+
+
 def _answer(option: str, wire: str, answer: str) -> Field:
     """One half of a UDP check by request and answer; without them the cloud looks for ICMP errors."""
     rule = _text(r"[A-Za-z0-9]{0,64}", "at most 64 letters and digits are possible")
@@ -171,31 +260,9 @@ PROTOCOLS: dict[str, Protocol] = {
             CONNECT_PORT,
             *_times(5, 2),
             *THRESHOLDS,
-            Field(
-                "domain",
-                "HealthCheckDomain",
-                "",
-                _text(r"[A-Za-z0-9.-]{0,80}", "at most 80 letters, digits, '.' and '-' are possible"),
-                read=domain,
-                nothing="",
-            ),
-            Field(
-                "uri",
-                "HealthCheckURI",
-                "/",
-                _text(
-                    r"/[\w/.%?#&=-]{0,79}",
-                    "it has to begin with '/' and have at most 80 characters, which are letters, digits or one of /.%?#&=_-",
-                ),
-            ),
-            Field(
-                "http_codes",
-                "HealthCheckHttpCode",
-                ("http_2xx",),
-                _one_of("http_2xx", "http_3xx", "http_4xx", "http_5xx"),
-                write=_codes,
-                read=_code_set,
-            ),
+            DOMAIN,
+            URI,
+            HTTP_CODES,
         ),
         describe="DescribeLoadBalancerTCPListenerAttribute",
         unlisted=("SynProxy",),
@@ -218,7 +285,26 @@ PROTOCOLS: dict[str, Protocol] = {
             _answer("expected", "healthCheckExp", "HealthCheckExp"),
         ),
     ),
+    "http": Protocol(
+        create="CreateLoadBalancerHTTPListener",
+        change="SetLoadBalancerHTTPListenerAttribute",
+        fields=(*LAYER_7, Field("forward_port", "ForwardPort", None, _between(1, 65535), read=int)),
+        health_check=(*HTTP_CHECK, METHOD),
+    ),
+    "https": Protocol(
+        create="CreateLoadBalancerHTTPSListener",
+        change="SetLoadBalancerHTTPSListenerAttribute",
+        fields=(
+            *LAYER_7,
+            _on_off("http2", "EnableHttp2", True),
+            Field("certificate", "ServerCertificateId", refers="certificates"),
+            Field("ca_certificate", "CACertificateId", "", refers="ca_certificates"),
+            Field("tls_policy", "TLSCipherPolicy", TLS_POLICIES[0], refers="tls_policies"),
+        ),
+        health_check=(*HTTP_CHECK, METHOD),
+    ),
 }
+LAYER_7_PROTOCOLS = ("http", "https")
 
 
 def fields(protocol: str) -> tuple[tuple[Field, ...], tuple[Field, ...]]:

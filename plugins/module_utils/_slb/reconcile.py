@@ -7,15 +7,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 
-from . import lookup, waiters
+from . import lookup, pem, protocols, waiters
 from .client import Client
 from .document import FrontEnd, LoadBalancer
 from .errors import ApiError, NotSettled, Overtaken, Verdict
 from .plan import Plan, build
-from .resources import access_list, default_pool, failover_group, listener, load_balancer, members, server_group
-from .state import LOAD_BALANCER, CloudState, Joined, Observed, Ref, Server, Step, Told, Token, names_by_id
+from .resources import (
+    access_list,
+    certificate,
+    default_pool,
+    failover_group,
+    listener,
+    load_balancer,
+    members,
+    server_group,
+    tls_policy,
+    uses,
+)
+from .state import LOAD_BALANCER, CloudState, Joined, Json, Observed, Ref, Server, Step, Told, Token, names_by_id
 from .waiters import SETTLE_TIMEOUT
 
 SETTLE_PAUSE = 0.5
@@ -104,7 +116,7 @@ def fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None
 
 def _fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | None) -> CloudState:
     if document.without_load_balancer:
-        return CloudState(access_lists=access_list.fetch(client, document))
+        return _region(client, document)
     found = load_balancer.fetch(client, document.load_balancer)
     instance, twins = load_balancer.choose(document, found)
     if twins:
@@ -114,9 +126,9 @@ def _fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | Non
         servers = _servers(client, document, instance)
     if instance is None or instance.id is None:
         makes = document.state == "present" and not document.load_balancer_exists
-        return CloudState(
+        return dataclasses.replace(
+            _region(client, document),
             servers=servers,
-            access_lists=access_list.fetch(client, document),
             stock=load_balancer.stock(client, document.load_balancer) if makes else None,
         )
     removing = document.state == "absent"
@@ -139,22 +151,56 @@ def _fetch(client: Client, document: FrontEnd, servers: tuple[Server, ...] | Non
         if document.listeners or removing
         else []
     )
-    lists = access_list.fetch(client, document, listeners)
+    listeners = [
+        (
+            listener.with_parts(client, instance.id, entry, names_by_id(groups))
+            if listener.reads_parts(document, entry.config.symbol)
+            else entry
+        )
+        for entry in listeners
+    ]
+    region = _region(client, document, listeners)
     pool = default_pool.fetch(client, instance.id) if removing or document.default_pool is not None else None
-    return CloudState(
+    return dataclasses.replace(
+        region,
         load_balancer=instance,
         twins=twins,
-        access_lists=lists,
         server_groups=tuple(server_group.with_addresses(group, servers) for group in groups),
         failover_groups=tuple(failover_group.with_addresses(group, servers) for group in pairs),
         default_pool=None if pool is None else members.with_addresses(pool, servers),
-        listeners=tuple(listener.with_list_names(listeners, lists)),
+        listeners=tuple(listener.with_names(document, listeners, region)),
         servers=servers,
     )
 
 
+def _region(client: Client, document: FrontEnd, listeners: t.Sequence[Observed[t.Any]] = ()) -> CloudState:
+    """What is the region's, as far as the document or one of these listeners is about it."""
+    removing = document.state == "absent" and not document.keeps_region
+    entries = [*document.listeners, *(entry.config for entry in listeners)]
+    secured = any(entry.certificate or entry.domain_extensions for entry in entries)
+    authenticating = any(entry.ca_certificate for entry in entries)
+    shaped = any(entry.tls_policy not in (None, *protocols.TLS_POLICIES) for entry in entries)
+    state = CloudState(
+        access_lists=access_list.fetch(client, document, listeners),
+        certificates=(
+            certificate.every(client, "certificates") if document.certificates or removing or secured else ()
+        ),
+        ca_certificates=(
+            certificate.every(client, "ca_certificates")
+            if document.ca_certificates or removing or authenticating
+            else ()
+        ),
+        tls_policies=tls_policy.every(client) if document.tls_policies or shaped else (),
+        now=client.now(),
+    )
+    leaving = any(certificate.leaving(option, document, state) for option in certificate.KINDS)
+    if leaving or tls_policy.leaving(document, state):
+        state = dataclasses.replace(state, uses=uses.fetch(client))
+    return state
+
+
 #: The kinds of objects that an inventory may be about.
-KINDS = ("server_groups", "failover_groups", "default_pool", "listeners")
+KINDS = ("server_groups", "failover_groups", "default_pool", "listeners", "parts")
 
 
 def inventory(client: Client, document: FrontEnd, kinds: t.Container[str] = KINDS) -> CloudState:
@@ -169,14 +215,16 @@ def inventory(client: Client, document: FrontEnd, kinds: t.Container[str] = KIND
     groups = server_group.fetch(client, instance.id, lambda name, owner: whole[0]) if whole[0] or named else []
     pairs = failover_group.fetch(client, instance.id, lambda name: whole[1]) if whole[1] or named else []
     listeners = listener.fetch(client, instance.id, names_by_id(groups, pairs)) if named else []
-    lists = access_list.fetch(client, document, listeners)
-    return CloudState(
+    if "parts" in kinds:
+        listeners = [listener.with_parts(client, instance.id, entry, names_by_id(groups)) for entry in listeners]
+    region = _region(client, document, listeners)
+    return dataclasses.replace(
+        region,
         load_balancer=instance,
         server_groups=tuple(groups),
         failover_groups=tuple(pairs),
         default_pool=default_pool.fetch(client, instance.id) if "default_pool" in kinds else None,
-        listeners=tuple(listener.with_list_names(listeners, lists)),
-        access_lists=lists,
+        listeners=tuple(listener.with_names(document, listeners, region)),
     )
 
 
@@ -189,8 +237,11 @@ def survey(client: Client, question: FrontEnd) -> CloudState:
     if any(entry.status in listener.PASSING for entry in state.listeners):
         symbols = [entry.config.symbol for entry in state.listeners]
         names = names_by_id(state.server_groups, state.failover_groups)
-        listeners = tuple(listener.fetch(client, instance.id, names, symbols))
-        state = dataclasses.replace(state, listeners=tuple(listener.with_list_names(listeners, state.access_lists)))
+        listeners = [
+            listener.with_parts(client, instance.id, entry, names)
+            for entry in listener.fetch(client, instance.id, names, symbols)
+        ]
+        state = dataclasses.replace(state, listeners=tuple(listener.with_names(question, listeners, state)))
     used = {name for entry in state.listeners for name in entry.config.access_list.lists or ()}
     lists = [access_list.read(client, has) for has in state.access_lists if has.config.label in used]
     servers = lookup.servers(client, map(members.by_id, state.members), instance.config.vpc_id)
@@ -263,6 +314,8 @@ def _apply(work: _Work, plan: Plan, lost: str | None) -> None:
             answer = _answer(work, step, parameters, lost)
             if step.yields:
                 known[step.symbol] = answer[step.yields]
+            if step.each:
+                known.update(step.each.ids(answer))
             if step.wait:
                 what = step.symbol.replace(":", " ")
                 waiters.wait(work.client, step.wait, _wait_parameters(step, parameters, known), what)
@@ -296,6 +349,19 @@ class _Siblings:
     away: t.Callable[[Observed[t.Any]], t.Sequence[Step]]
 
 
+def _same_certificates(kind: certificate.Kind) -> t.Callable[[_Work, dict[str, t.Any]], t.Sequence[Observed[t.Any]]]:
+    def found(work: _Work, made: dict[str, t.Any]) -> t.Sequence[Observed[t.Any]]:
+        first = pem.facts(pem.chain(kind.option, made[kind.content], whole=True)).fingerprint
+        listed = certificate.every(work.client, kind.option)
+        return [has for has in listed if (has.config.fingerprint, has.config.name) == (first, made[kind.name])]
+
+    return found
+
+
+def _certificate_away(kind: certificate.Kind) -> t.Callable[[Observed[t.Any]], t.Sequence[Step]]:
+    return lambda has: [certificate.away(kind, has)]
+
+
 SIBLINGS = {
     "CreateLoadBalancer": _Siblings(
         lambda work, made: load_balancer.fetch(work.client, work.document.load_balancer),
@@ -310,6 +376,14 @@ SIBLINGS = {
             work.client, made["LoadBalancerId"], made["MasterSlaveServerGroupName"]
         ),
         lambda group: [failover_group.away(group)],
+    ),
+    **{
+        kind.upload: _Siblings(_same_certificates(kind), _certificate_away(kind)) for kind in certificate.KINDS.values()
+    },
+    # nobody's mark is on one: the run that made the younger one takes it away itself
+    "CreateTLSCipherPolicy": _Siblings(
+        lambda work, made: [has for has in tls_policy.every(work.client) if has.config.name == made["Name"]],
+        lambda policy: [tls_policy.away(policy)],
     ),
 }
 
@@ -352,12 +426,19 @@ def _resolved(client: Client, value: t.Any, known: t.Mapping[str, str], token: s
         return known[value.symbol]
     if isinstance(value, Joined):
         return ",".join(_resolved(client, part, known, token) for part in value.parts)
+    if isinstance(value, Json):
+        entries = [
+            {key: _resolved(client, part, known, token) for key, part in entry.items()} for entry in value.entries
+        ]
+        return json.dumps(entries)
     if isinstance(value, Told):
         return client.slb(value.operation, value.parameters).get(value.name)
     return token if isinstance(value, Token) else value
 
 
 def _wait_parameters(step: Step, parameters: t.Mapping[str, t.Any], known: t.Mapping[str, str]) -> dict[str, t.Any]:
+    if step.symbol.startswith("tls_policy"):
+        return {"TLSCipherPolicyId": parameters.get("TLSCipherPolicyId") or known[step.symbol]}
     instance = parameters.get("LoadBalancerId") or known[LOAD_BALANCER]
     if step.symbol.startswith(LOAD_BALANCER):
         return {"LoadBalancerId": instance}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import AccessList, Backend, FailoverGroup, Listener, LoadBalancer, ServerGroup
+from .document import AccessList, Backend, Certificate, FailoverGroup, Listener, LoadBalancer, ServerGroup, TlsPolicy
 
 C = t.TypeVar("C")
 LOAD_BALANCER = "load_balancer"
@@ -30,6 +30,13 @@ class Joined:
     """Several ids in one text with commas, each of which may be a Ref."""
 
     parts: tuple[t.Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Json:
+    """A list of objects that goes over the wire as JSON; their values may be a Ref each."""
+
+    entries: tuple[t.Mapping[str, t.Any], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +105,19 @@ class Stock:
 
 
 @dataclasses.dataclass(frozen=True)
+class Use:
+    """A listener, or one of its further domains, that uses a certificate or a policy."""
+
+    load_balancer: str
+    #: Of the listener: protocol/port.
+    listener: str
+    domain: str | None = None
+
+    def __str__(self) -> str:
+        return f"{f'{self.domain} of ' if self.domain else ''}{self.listener} of {self.load_balancer}"
+
+
+@dataclasses.dataclass(frozen=True)
 class CloudState:
     """What the cloud has of a document. Lists are ordered by age, the oldest first."""
 
@@ -112,6 +132,13 @@ class CloudState:
     #: The servers of the default pool; None where nobody asked for them.
     default_pool: tuple[Backend, ...] | None = None
     stock: Stock | None = None
+    certificates: tuple[Observed[Certificate], ...] = ()
+    ca_certificates: tuple[Observed[Certificate], ...] = ()
+    tls_policies: tuple[Observed[TlsPolicy], ...] = ()
+    #: Who in the region uses a certificate or a policy, by its id; only looked at where one of them may go.
+    uses: t.Mapping[str, tuple[Use, ...]] = dataclasses.field(default_factory=dict)
+    #: The time in seconds since 1970, where certificates are looked at.
+    now: float = 0.0
 
     @property
     def members(self) -> tuple[Backend, ...]:
@@ -133,8 +160,24 @@ class CloudState:
 
 
 @dataclasses.dataclass(frozen=True)
+class Each:
+    """The ids of several objects that one answer tells: where its list is, and what its elements call name and id."""
+
+    path: tuple[str, ...]
+    name: str
+    id: str
+    #: From a name to the symbol that it is known by.
+    symbols: t.Mapping[str, str]
+
+    def ids(self, answer: t.Any) -> dict[str, str]:
+        for key in self.path:
+            answer = answer[key]
+        return {self.symbols[entry[self.name]]: entry[self.id] for entry in answer if entry[self.name] in self.symbols}
+
+
+@dataclasses.dataclass(frozen=True)
 class Step:
-    """One call of the API. parameters may hold Ref, Joined, Token and Told; yields names the answer's field with the new id."""
+    """One call of the API. parameters may hold Ref, Joined, Json, Token and Told; yields names the answer's field with the new id."""
 
     symbol: str
     verb: str
@@ -142,6 +185,8 @@ class Step:
     parameters: t.Mapping[str, t.Any]
     reason: str
     yields: str | None = None
+    #: The same for a call that makes several objects, which are known by their own names.
+    each: Each | None = None
     #: The waiter whose state has to be reached before the next step.
     wait: str | None = None
     #: Nothing of the instance can be changed after it: it comes at the end of the plan.

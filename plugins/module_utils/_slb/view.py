@@ -9,16 +9,37 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .document import AccessList, Backend, FailoverGroup, FrontEnd, Listener, LoadBalancer, ServerGroup, unmarked
+from .document import (
+    AccessList,
+    Backend,
+    Certificate,
+    FailoverGroup,
+    FrontEnd,
+    HealthCheck,
+    Listener,
+    LoadBalancer,
+    ServerGroup,
+    TlsPolicy,
+    unmarked,
+)
 from .protocols import BACKEND_PORT
 from .state import CloudState, Observed
+from .resources import references
+from .resources.certificate import KINDS, day
 from .resources.load_balancer import COMPUTED
 
 
 def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
     """The whole front end as a result; None where nothing of it exists."""
     lists = [access_list(has) for has in state.access_lists if _meant(document, has)]
-    if state.load_balancer is None and not lists:
+    region = {
+        "access_lists": sorted(lists, key=lambda shown: str(shown["name"])),
+        **{option: _certificates(document, option, state) for option in KINDS},
+        "tls_policies": sorted(
+            (tls_policy(has) for has in state.tls_policies if _is_listed(document.tls_policies, has)), key=_by_name
+        ),
+    }
+    if state.load_balancer is None and not any(region.values()):
         return None
     return {
         "name": document.owner,
@@ -36,8 +57,34 @@ def front_end(document: FrontEnd, state: CloudState) -> dict[str, t.Any] | None:
         ],
         "default_pool": None if state.default_pool is None else default_pool(state.default_pool),
         "listeners": [listener(entry) for entry in state.listeners if _listed(document, entry)],
-        "access_lists": sorted(lists, key=lambda shown: str(shown["name"])),
+        **region,
     }
+
+
+def _by_name(shown: t.Mapping[str, t.Any]) -> tuple[str, str]:
+    return str(shown["name"]), str(shown.get("fingerprint"))
+
+
+def _certificates(document: FrontEnd, option: str, state: CloudState) -> list[dict[str, t.Any]]:
+    """The certificates that are meant: those of a removed owner, or of a name, an id or a fingerprint of the document."""
+    found: list[Observed[Certificate]] = list(getattr(state, option))
+    if document.state == "absent":
+        meant = [has for has in found if has.owner == document.owner and not document.keeps_region]
+    else:
+        meant = [has for has in found if _is_listed(getattr(document, option), has)]
+    return sorted(map(certificate, meant), key=_by_name)
+
+
+def _is_listed(listed: t.Iterable[Certificate | TlsPolicy], has: Observed[t.Any]) -> bool:
+    return any(
+        has.id == desired.id if desired.id else has.config.name == desired.name or _alike(desired, has.config)
+        for desired in listed
+    )
+
+
+def _alike(desired: Certificate | TlsPolicy, config: t.Any) -> bool:
+    fingerprint = getattr(desired, "fingerprint", None)
+    return fingerprint is not None and fingerprint == config.fingerprint
 
 
 def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
@@ -57,8 +104,12 @@ def difference(document: FrontEnd, state: CloudState) -> dict[str, t.Any]:
         del group["id"]
     for entry in shown["listeners"]:
         del entry["status"]
-    for entry in shown["access_lists"]:
+        for part in (*(entry["rules"] or ()), *(entry["domain_extensions"] or ())):
+            del part["id"]
+    for entry in (*shown["access_lists"], *shown["tls_policies"]):
         del entry["id"], entry["listeners"]
+    for entry in (*shown["certificates"], *shown["ca_certificates"]):
+        del entry["id"]
     return shown
 
 
@@ -72,7 +123,7 @@ def _listed(document: FrontEnd, entry: Observed[Listener]) -> bool:
 
 def _meant(document: FrontEnd, has: Observed[AccessList]) -> bool:
     if document.state == "absent":
-        return has.owner == document.owner and not document.keeps_access_lists
+        return has.owner == document.owner and not document.keeps_region
     return any(
         desired.id == has.id if desired.id else desired.name == has.config.name for desired in document.access_lists
     )
@@ -153,11 +204,73 @@ def _server(member: Backend) -> dict[str, t.Any]:
 def listener(entry: Observed[Listener]) -> dict[str, t.Any]:
     """A listener as a result."""
     config = dataclasses.asdict(entry.config)
-    del config["state"], config["purge_tags"]
-    if config["health_check"]["connect_port"] == BACKEND_PORT:
-        config["health_check"]["connect_port"] = None
-    codes = config["health_check"]["http_codes"]
-    config["health_check"]["http_codes"] = None if codes is None else list(codes)
+    for name in ("state", "exists", "purge_tags", "purge_rules", "purge_domain_extensions"):
+        del config[name]
+    config["health_check"] = _health_check(entry.config.health_check)
+    config["rules"] = None if entry.config.rules is None else rules(entry)
+    config["domain_extensions"] = None if entry.config.domain_extensions is None else domain_extensions(entry)
     lists = config["access_list"]["lists"]
     config["access_list"]["lists"] = None if lists is None else list(lists)
     return {**config, "owner": entry.owner, "status": entry.status}
+
+
+def _health_check(check: HealthCheck) -> dict[str, t.Any]:
+    shown = dataclasses.asdict(check)
+    if shown["connect_port"] == BACKEND_PORT:
+        shown["connect_port"] = None
+    shown["http_codes"] = None if check.http_codes is None else list(check.http_codes)
+    return shown
+
+
+def rules(entry: Observed[Listener]) -> list[dict[str, t.Any]]:
+    """The rules of a listener as a result. What is null goes with the listener."""
+    ids = entry.facts.get("rule_ids") or {}
+    shown = []
+    for rule in entry.config.rules or ():
+        fields = {**dataclasses.asdict(rule), "health_check": _health_check(rule.health_check)}
+        del fields["state"], fields["health_check"]["method"], fields["health_check"]["type"]
+        del fields["health_check"]["request"], fields["health_check"]["expected"]
+        shown.append({"id": ids.get((rule.domain, rule.url)), **fields})
+    return shown
+
+
+def domain_extensions(entry: Observed[Listener]) -> list[dict[str, t.Any]]:
+    """The further domains of a listener as a result."""
+    ids = entry.facts.get("domain_ids") or {}
+    return [
+        {"id": ids.get(domain.domain), "domain": domain.domain, "certificate": domain.certificate}
+        for domain in entry.config.domain_extensions or ()
+    ]
+
+
+def certificate(has: Observed[Certificate]) -> dict[str, t.Any]:
+    """A certificate as a result. Neither its PEM nor its key can be read again."""
+    config = has.config
+    return {
+        "id": has.id,
+        "name": config.name,
+        "fingerprint": config.fingerprint,
+        "common_name": config.common_name,
+        "subject_alt_names": list(config.subject_alt_names or ()),
+        "expires": None if config.expires is None else day(config.expires),
+        "tags": dict(config.tags or {}),
+        "owner": has.owner,
+    }
+
+
+def tls_policy(has: Observed[TlsPolicy]) -> dict[str, t.Any]:
+    """A TLS policy as a result."""
+    return {
+        "id": has.id,
+        "name": has.config.name,
+        "tls_versions": list(has.config.tls_versions or ()),
+        "ciphers": list(has.config.ciphers or ()),
+        "listeners": list(has.facts.get("listeners") or ()),
+    }
+
+
+def the_certificate(document: FrontEnd, option: str, state: CloudState) -> dict[str, t.Any] | None:
+    """The one certificate that a document is about, of several of its name the one that is meant."""
+    (desired,) = getattr(document, option)
+    has = None if desired.state == "absent" else references.choose(document, option, desired, getattr(state, option))
+    return None if has is None else certificate(has)

@@ -36,6 +36,7 @@ WAITERS: dict[str, Waiter] = {
     "listener_settled": Waiter("DescribeLoadBalancerListeners", "Listeners[0].Status", ("running", "stopped")),
     "listener_running": Waiter("DescribeLoadBalancerListeners", "Listeners[0].Status", ("running",)),
     "listener_stopped": Waiter("DescribeLoadBalancerListeners", "Listeners[0].Status", ("stopped",)),
+    "tls_policy_settled": Waiter("ListTLSCipherPolicies", "TLSCipherPolicies[0].Status", ("normal",)),
     "listener_gone": Waiter("DescribeLoadBalancerListeners", "Listeners[0].Status", (GONE,)),
 }
 

@@ -62,3 +62,10 @@ rm -f "$root"/etc/ssh/ssh_host_*
 echo 'd /run/sshd 0755 root root' > "$root/etc/tmpfiles.d/sshd.conf"
 
 install -m 0755 "$here/host_init.sh" "$root/usr/local/sbin/host-init"
+
+# Containers within a host, wherever an engine is or comes: our runtime, and no cgroup beside that of their unit.
+install -m 0755 "$here/host_crun.sh" "$root/usr/local/sbin/host-crun"
+mkdir -p "$root/etc/containers/containers.conf.d" "$root/etc/containers/systemd/container.d"
+printf '[engine]\nruntime = "lab"\n[engine.runtimes]\nlab = ["/usr/local/sbin/host-crun"]\n' \
+    > "$root/etc/containers/containers.conf.d/lab.conf"
+printf '[Container]\nPodmanArgs=--cgroups=no-conmon\n' > "$root/etc/containers/systemd/container.d/lab.conf"

@@ -9,41 +9,44 @@ One process does it all, because a task of its own for each host would cost more
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
+import ctypes
+import errno
+import ipaddress
 import json
 import os
-import platform
 import resource
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
-HERE = Path(__file__).resolve().parent
+import lab_network
+from lab_common import LabError, run
+from lab_images import Archive, Recipe, build, default_release, image_exists, remove_images
+from lab_network import Network, Port
+
 SANDBOX_LABEL = "cfha.sandbox"
 IMAGE_LABEL = "cfha.image"
 # mount and sysctl, addresses and packet filters, ping, names of other users' processes in ss, sudo's log
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW,SYS_PTRACE,AUDIT_WRITE"
+# a host that runs containers makes their devices, and keeps their images on a disk that takes overlays
+CONTAINER_OPTIONS = ("--cap-add=MKNOD", "--volume=/var/lib/containers")
 CAP_SYS_RESOURCE = 24
 # where a host sees the keys of its sandbox
 SSH_MOUNT = "/etc/lab-ssh"
-# the hook needs apt, which is in the minimal set of Debian, but not in Ubuntu's
-MAKE_OPTIONS = ("--mode=root", "--variant=minbase", "--include=apt", "--format=tar", "--skip=cleanup/apt")
-IMPORT_OPTIONS = (
-    "--change=ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    '--change=CMD ["/usr/local/sbin/host-init"]',
-)
 
 
-class LabError(Exception):
-    """One sentence for the user."""
+@dataclass(frozen=True)
+class Machine:
+    """A host that should run."""
+
+    name: str  # of its container and its namespace
+    hostname: str
+    image: str
+    containers: bool  # whether it runs containers itself
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,11 @@ class Options:
     check: bool
     sandbox: str
     machines: list[dict[str, Any]]
+    network: dict[str, Any]
     image_state: str
     image_name: str
+    images: dict[str, dict[str, Any]]
+    archives: list[dict[str, Any]]
     release: str
     packages: list[str]
     system_packages: list[str]
@@ -62,135 +68,69 @@ class Options:
     ssh_directory: str
     boot_timeout: float
 
+    def recipe(self, image: str) -> Recipe:
+        """What an image is made from."""
+        extra = self.images.get(image, {})
+        if image and image not in self.images:
+            raise LabError(
+                f"There is no image '{image}' in lab_hosts_images; it has {', '.join(self.images) or 'none'}."
+            )
+        release = extra.get("release") or self.release
+        return Recipe(
+            release,
+            tuple(extra.get("packages", self.packages)),
+            (*self.system_packages, *extra.get("system_packages", [])),
+            tuple(self.apt_sources) if release == self.release else (),
+        )
+
     @property
-    def names(self) -> list[str]:
-        """Containers that should run: machines that have a network namespace and are not switched off."""
+    def running(self) -> list[dict[str, Any]]:
+        """Machines that have a network namespace and are not switched off."""
         return [
-            f"{self.sandbox}-{machine['name']}"
+            machine
             for machine in self.machines
             if machine.get("attached", True) and machine.get("status", "Running") == "Running"
         ]
 
     @property
-    def image(self) -> str:
-        """The image's full name. Its tag is a hash of all that decides what is in it."""
-        chosen = [platform.machine(), self.release, self.packages, self.system_packages, self.apt_sources]
-        scripts = [(HERE / name).read_text() for name in ("customize_image.sh", "host_init.sh")]
-        recipe = json.dumps([chosen, MAKE_OPTIONS, IMPORT_OPTIONS, scripts])
-        return f"{self.image_name}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    def recipes(self) -> list[Recipe]:
+        """The images that are needed; that of the role where there are no machines."""
+        return list(dict.fromkeys(self.recipe(machine.get("image", "")) for machine in self.running or [{}]))
 
+    @property
+    def hosts(self) -> list[Machine]:
+        return [
+            Machine(
+                f"{self.sandbox}-{machine['name']}",
+                machine["name"],
+                f"{self.image_name}:{self.recipe(machine.get('image', '')).tag}",
+                machine.get("containers", False),
+            )
+            for machine in self.running
+        ]
 
-def run(*command: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise LabError(f"The command {command[0]} is missing; install the package that brings it.") from None
-    if done.returncode and not may_fail:
-        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LabError(f"{command[0]} failed: {words[-1]}")
-    return done
+    @property
+    def wanted_archives(self) -> list[Archive]:
+        return [
+            Archive(Path(one["path"]), one["image"], one.get("release") or self.release, tuple(one["packages"]))
+            for one in self.archives
+        ]
 
+    @property
+    def lan(self) -> Network | None:
+        """The network that the role makes itself; None where somebody else does."""
+        if not self.network:
+            return None
+        try:
+            return Network(self.sandbox, ipaddress.IPv4Network(self.network["cidr"]))
+        except (KeyError, ValueError):
+            raise LabError(
+                f"lab_hosts_network has the cidr '{self.network.get('cidr', '')}'; it has to be a network like 198.51.100.0/24."
+            ) from None
 
-# --- image ---------------------------------------------------------------------------------------------------------
-
-
-def image_exists(image: str) -> bool:
-    return run("podman", "image", "exists", image, may_fail=True).returncode == 0
-
-
-def os_release() -> dict[str, str]:
-    """What this machine runs."""
-    lines = (line.partition("=") for line in Path("/etc/os-release").read_text().splitlines())
-    return {key: value.strip('"') for key, dummy, value in lines}
-
-
-def default_release() -> str:
-    """Debian 12, which the tests run on, where the machine's mirrors are Debian's; else the machine's own release."""
-    return "bookworm" if os_release().get("ID") == "debian" else os_release().get("VERSION_CODENAME", "")
-
-
-def apt_sources(release: str) -> list[str]:
-    """The machine's own mirrors of its distribution, moved to the wanted release."""
-    codename = os_release().get("VERSION_CODENAME", "")
-    wanted = {codename + part: release + part for part in ("", "-updates", "-security")}
-    components: dict[tuple[str, str], list[str]] = {}
-    fields = "$(SITE)\t$(RELEASE)\t$(COMPONENT)"
-    for line in run("apt-get", "indextargets", "--format", fields, "Created-By: Packages").stdout.splitlines():
-        site, suite, component = line.split("\t")
-        if suite in wanted and component in ("main", "universe"):
-            known = components.setdefault((site, wanted[suite]), [])
-            if component not in known:
-                known.append(component)
-    if not any(suite == release for dummy, suite in components):
-        raise LabError(
-            f"apt on this machine knows no mirror of {codename or 'its release'}; "
-            "run 'apt-get update' or set lab_hosts_apt_sources."
-        )
-    return [f"deb {site} {suite} {' '.join(parts)}" for (site, suite), parts in components.items()]
-
-
-def apt_options() -> Iterator[str]:
-    """Proxies, certificates and the like of the machine's apt; the environment's proxies need no help."""
-    for line in run("apt-config", "dump").stdout.splitlines():
-        if line.startswith(("Acquire::http", "Acquire::https")) and not line.endswith(' "";'):
-            yield f"--aptopt={line}"
-    keyrings = sorted(Path("/usr/share/keyrings").glob("*-archive-keyring.[gp]*"))
-    for keyring in [Path("/etc/apt/trusted.gpg.d"), *keyrings]:
-        if keyring.exists():
-            yield f"--keyring={keyring}"
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def build_image(options: Options) -> None:
-    """Pipe a new root file system into the image store. The tag is set last, so a broken image never gets one."""
-    cache = Path(options.cache_directory)
-    cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / "lab-hosts-image.lock"):
-        if image_exists(options.image):
-            return
-        log_path = cache / f"lab-hosts-image-{options.image.rpartition(':')[2]}.log"
-        hook = f'"{HERE}/customize_image.sh" "$1" {shlex.join(options.packages)}'
-        credentials = 'for f in /etc/apt/auth.conf*; do test ! -e "$f" || cp -r "$f" "$1/etc/apt/"; done'
-        command = [
-            "mmdebstrap", *MAKE_OPTIONS, f"--include={','.join(options.system_packages)}", *apt_options(),
-            f"--setup-hook={credentials}", f"--customize-hook={hook}",
-            options.release, "-", "\n".join(options.apt_sources or apt_sources(options.release)),
-        ]  # fmt: skip
-        with log_path.open("wb") as log:
-            try:
-                maker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
-            except FileNotFoundError:
-                raise LabError("The command mmdebstrap is missing; install the package mmdebstrap.") from None
-            importer = ["podman", "import", "--quiet", *IMPORT_OPTIONS, "-"]
-            store = subprocess.run(importer, stdin=maker.stdout, stdout=subprocess.PIPE, stderr=log, check=False)
-            assert maker.stdout is not None
-            maker.stdout.close()  # so that mmdebstrap ends when podman gave up
-            failed = maker.wait() != 0
-        image_id = store.stdout.decode().strip()
-        if failed or store.returncode:
-            if store.returncode == 0:
-                run("podman", "rmi", image_id, may_fail=True)
-            raise LabError(f"The host image for release {options.release} could not be made; read {log_path}.")
-        run("podman", "tag", image_id, options.image)
-
-
-def remove_images(options: Options) -> list[str]:
-    """Remove every image of our name that no container uses, and tell which."""
-    listed = json.loads(run("podman", "images", "--format", "json", options.image_name).stdout)
-    unused = {name for image in listed if not image.get("Containers") for name in image.get("Names") or []}
-    ours = sorted(name for name in unused if name.startswith(f"{options.image_name}:"))
-    if ours and not options.check:
-        run("podman", "rmi", *ours)
-    return ours
-
-
-# --- hosts ---------------------------------------------------------------------------------------------------------
+    @property
+    def ports(self) -> list[Port]:
+        return [Port(machine["name"], machine.get("private_ip", "")) for machine in self.running]
 
 
 def containers() -> dict[str, dict[str, Any]]:
@@ -267,24 +207,38 @@ def make_ssh_keys(directory: Path) -> None:
     (shared / "sshd_config").write_text(SSHD_CONFIG)
 
 
-def start_host(name: str, options: Options, command: list[str]) -> None:
+def start_host(host: Machine, options: Options, command: list[str]) -> None:
     run(
         *command, "--detach", "--systemd=always", "--cgroupns=private",
-        f"--name={name}", f"--hostname={name[len(options.sandbox) + 1:]}", f"--network=ns:{namespace(name)}",
-        "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
-        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={options.image}", options.image,
+        f"--name={host.name}", f"--hostname={host.hostname}", f"--network=ns:{namespace(host.name)}",
+        "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", *(CONTAINER_OPTIONS if host.containers else ()),
+        f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
+        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.image}", host.image,
     )  # fmt: skip
 
 
-def bring_up(name: str, container: dict[str, Any] | None, options: Options, command: list[str]) -> None:
+def bring_up(host: Machine, container: dict[str, Any] | None, options: Options, command: list[str]) -> None:
     """A host that was only stopped keeps its files; one of another image, or of a lost namespace, is made anew."""
     stopped = container is not None and container["State"] != "running"
-    if container is not None and stopped and label(container, IMAGE_LABEL) == options.image:
-        run("podman", "start", name)
+    if container is not None and stopped and label(container, IMAGE_LABEL) == host.image:
+        run("podman", "start", host.name)
         return
     if container is not None:
-        run("podman", "rm", "--force", "--time=0", "--volumes", name)
-    start_host(name, options, command)
+        run("podman", "rm", "--force", "--time=0", "--volumes", host.name)
+    start_host(host, options, command)
+
+
+def why_it_ended(name: str) -> str:
+    """What a host said last. systemd says nothing where it gets no inotify instance, of which a machine gives a user so many."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.inotify_init1(os.O_CLOEXEC)
+    if handle < 0 and ctypes.get_errno() == errno.EMFILE:
+        limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text(encoding="ascii").strip()
+        return f"all {limit} inotify instances of this machine are in use; stop other hosts, or raise fs.inotify.max_user_instances"
+    if handle >= 0:
+        os.close(handle)
+    words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines()
+    return words[-1] if words else "it left no message"
 
 
 def wait_for_boot(name: str, timeout: float) -> None:
@@ -298,51 +252,75 @@ def wait_for_boot(name: str, timeout: float) -> None:
         if state in ("running", "degraded"):
             return
         if "not running" in asked.stderr or "running containers" in asked.stderr:
-            words = run("podman", "logs", name, may_fail=True).stderr.strip().splitlines() or ["it left no message"]
-            raise LabError(f"The host {name} ended while it came up: {words[-1]}")
+            raise LabError(f"The host {name} ended while it came up: {why_it_ended(name)}")
         time.sleep(0.1)
     raise LabError(f"The host {name} did not come up within {timeout:g} s: systemd is {state}; see 'podman logs'.")
 
 
-def checked(options: Options) -> tuple[list[str], dict[str, dict[str, Any]], bool]:
-    """Hosts that have to be brought up, the containers that are there, and whether the image has to be made."""
-    there = containers()
-    missing = [name for name in options.names if not is_good(there.get(name), name, options.image)]
-    for name in missing:
-        if name in there and label(there[name], SANDBOX_LABEL) != options.sandbox:
+def checked(options: Options, there: dict[str, dict[str, Any]]) -> list[Machine]:
+    """Hosts that have to be brought up."""
+    missing = [host for host in options.hosts if not is_good(there.get(host.name), host.name, host.image)]
+    for host in missing:
+        if host.name in there and label(there[host.name], SANDBOX_LABEL) != options.sandbox:
             raise LabError(
-                f"A container {name} exists that does not belong to the sandbox {options.sandbox}; "
+                f"A container {host.name} exists that does not belong to the sandbox {options.sandbox}; "
                 "remove it or choose another name for the sandbox."
             )
-        if not namespace(name).exists() and not options.check:
+        if not namespace(host.name).exists() and not options.check:
             raise LabError(
-                f"The network namespace {name} does not exist; "
+                f"The network namespace {host.name} does not exist; "
                 "start the emulator with this machine in its inventory first."
             )
-    # while all hosts run there is no need to look for the image
-    return missing, there, bool(missing or not options.names) and not image_exists(options.image)
+    return missing
 
 
-def start(options: Options) -> dict[str, Any]:
-    missing, there, no_image = checked(options)
-    done: list[str] = []
+def start_network(options: Options) -> list[str]:
+    """Bring the machines to their switch, where the role makes the network."""
+    network = options.lan
+    if network is None:
+        return []
+    lab_network.checked(network, options.ports)
+    missing = lab_network.missing(network, options.ports)
+    if missing and not options.check:
+        lab_network.connect(network, missing)
+    return [f"connected {', '.join(port.machine for port in missing)}"] if missing else []
+
+
+def start_images(options: Options, missing: list[Machine]) -> list[str]:
+    """Make the images and files that are not there; while all hosts run there is no need to look for theirs."""
+    recipes = options.recipes if missing or not options.machines else []
+    recipes = [recipe for recipe in recipes if not image_exists(f"{options.image_name}:{recipe.tag}")]
+    archives = [archive for archive in options.wanted_archives if not archive.made]
     begun = time.monotonic()
-    if no_image and not options.check:
-        build_image(options)
-    if no_image:
-        done.append(f"made the image {options.image} in {time.monotonic() - begun:.1f} s")
+    if (recipes or archives) and not options.check:
+        build(recipes, archives, options.image_name, Path(options.cache_directory))
+    names = [f"the image {options.image_name}:{recipe.tag}" for recipe in recipes]
+    names += [f"the file {archive.path}" for archive in archives]
+    return [f"made {', '.join(names)} in {time.monotonic() - begun:.1f} s"] if names else []
+
+
+def start_hosts(options: Options, missing: list[Machine], there: dict[str, dict[str, Any]]) -> list[str]:
     begun = time.monotonic()
     if missing and not options.check:
         make_ssh_keys(Path(options.ssh_directory))
         command = run_command()
-        for name in missing:
-            bring_up(name, there.get(name), options, command)
+        for host in missing:
+            bring_up(host, there.get(host.name), options, command)
         with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(lambda name: wait_for_boot(name, options.boot_timeout), missing))
-    if missing:
-        done.append(f"started {', '.join(missing)} in {time.monotonic() - begun:.1f} s")
-    summary = "; ".join(done) or f"all {len(options.names)} hosts run; nothing to do"
-    return {"changed": bool(done), "image": options.image, "started": missing, "summary": summary}
+            list(pool.map(lambda host: wait_for_boot(host.name, options.boot_timeout), missing))
+    names = ", ".join(host.name for host in missing)
+    return [f"started {names} in {time.monotonic() - begun:.1f} s"] if missing else []
+
+
+def start(options: Options) -> dict[str, Any]:
+    there = containers()
+    done = start_network(options)
+    missing = checked(options, there)
+    done += start_images(options, missing)
+    done += start_hosts(options, missing, there)
+    summary = "; ".join(done) or f"all {len(options.hosts)} hosts run; nothing to do"
+    images = [f"{options.image_name}:{recipe.tag}" for recipe in options.recipes]
+    return {"changed": bool(done), "images": images, "started": [host.name for host in missing], "summary": summary}
 
 
 def remove(options: Options) -> dict[str, Any]:
@@ -357,9 +335,12 @@ def remove(options: Options) -> dict[str, Any]:
         run("podman", "rm", "--force", "--time=0", "--volumes", *ours)
         if not named:
             shutil.rmtree(options.ssh_directory, ignore_errors=True)
-    images = remove_images(options) if options.image_state == "absent" else []
-    summary = f"removed {', '.join([*ours, *images])}" if ours or images else "nothing to remove"
-    return {"changed": bool(ours or images), "removed": ours, "removed_images": images, "summary": summary}
+    machines = {machine["name"] for machine in options.machines}
+    networks = lab_network.disconnect(options.sandbox, machines, options.check)
+    images = remove_images(options.image_name, options.check) if options.image_state == "absent" else []
+    gone = [*ours, *(f"the network of {name}" for name in networks), *images]
+    summary = f"removed {', '.join(gone)}" if gone else "nothing to remove"
+    return {"changed": bool(gone), "removed": ours, "removed_images": images, "summary": summary}
 
 
 def main() -> int:

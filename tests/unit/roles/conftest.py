@@ -6,57 +6,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
-import yaml
-
-
-def render_cases(root, collections_path, directory, role, template, cases):
-    """The text of a template for each case: the role's defaults and variables, with the case's own on top."""
-    role_path = root / "roles" / role
-    base = {}
-    presets = sorted((role_path / "vars" / "presets").glob("*.yml"))
-    for path in [role_path / name for name in ("defaults/main.yml", "vars/main.yml", "vars/Debian.yml")] + presets:
-        if path.exists():
-            base.update(yaml.safe_load(path.read_text()))
-    for name, case in cases.items():
-        (directory / f"{name}.json").write_text(json.dumps({**base, "role_path": str(role_path), **case}))
-    tasks = [
-        {"ansible.builtin.include_vars": {"file": str(directory) + "/{{ case }}.json"}},
-        {
-            "ansible.builtin.template": {
-                "src": str(role_path / "templates" / template),
-                "dest": str(directory) + "/{{ case }}.out",
-                "mode": "0600",
-            }
-        },
-    ]
-    (directory / "one.yml").write_text(json.dumps(tasks))
-    play = {
-        "hosts": "localhost",
-        "connection": "local",
-        "gather_facts": False,
-        "vars": {"ansible_python_interpreter": sys.executable},
-        "tasks": [
-            {
-                "ansible.builtin.include_tasks": str(directory / "one.yml"),
-                "loop": list(cases),
-                "loop_control": {"loop_var": "case"},
-            }
-        ],
-    }
-    (directory / "play.yml").write_text(json.dumps([play]))
-    environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(collections_path), ANSIBLE_NOCOLOR="1")
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", str(directory / "play.yml")],
-        env=environment, cwd=directory, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {name: (directory / f"{name}.out").read_text() for name in cases}
+from templates import render_cases
 
 
 @pytest.fixture

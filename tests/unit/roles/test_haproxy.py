@@ -352,15 +352,8 @@ def test_what_a_balancer_refuses(render, root, collections_path, tmp_path):
 
 
 def test_ports_that_firewalld_is_told(render, root, collections_path, tmp_path):
-    cases = {
-        "kube": KUBE,
-        "open": {
-            **HAPROXY,
-            "haproxy_metrics_enabled": True,
-            "haproxy_metrics_address": "",
-            "haproxy_vip": {"address": "x"},
-        },
-    }
-    texts = render(root, collections_path, tmp_path, "haproxy", "firewalld-service.xml.j2", cases)
-    assert re.findall(r'port="(\d+)"', texts["kube"]) == ["8888", "8889"] and "vrrp" not in texts["kube"]
-    assert re.findall(r'port="(\d+)"', texts["open"]) == ["80", "8405", "8889"] and "vrrp" in texts["open"]
+    template = tmp_path / "ports.j2"
+    template.write_text("{{ __haproxy_open_ports | unique | join(' ') }}")
+    cases = {"kube": KUBE, "open": {**HAPROXY, "haproxy_metrics_enabled": True, "haproxy_metrics_address": ""}}
+    texts = render(root, collections_path, tmp_path, "haproxy", template, cases)
+    assert texts == {"kube": "8888 8889", "open": "80 8889 8405"}

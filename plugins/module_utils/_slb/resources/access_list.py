@@ -35,7 +35,7 @@ def fetch(
     client: Client, document: FrontEnd, listeners: t.Sequence[Observed[Listener]] = ()
 ) -> tuple[Observed[AccessList], ...]:
     """All lists of the region where any is meant or used; the entries are read only of those that the document names."""
-    removing = document.state == "absent" and not document.keeps_access_lists
+    removing = document.state == "absent" and not document.keeps_region
     named = {name for entry in document.listeners for name in entry.access_list.lists or ()}
     named |= {name for desired in document.access_lists for name in (desired.id or desired.name,) if name}
     if not (named or removing or any(entry.config.access_list.lists for entry in listeners)):
@@ -344,7 +344,7 @@ def plan_removal(
     kept: list[str] = []
     for has in current.access_lists:
         users = users_of(has, current, instance, listeners)
-        if has.owner != document.owner or document.keeps_access_lists:
+        if has.owner != document.owner or document.keeps_region:
             left.append(has)
         elif not users:
             steps.append(_delete(has))

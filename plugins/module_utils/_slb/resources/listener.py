@@ -20,14 +20,17 @@ from ..document import (
     HealthCheck,
     Listener,
     LoadBalancer,
+    Rule,
     ServerGroup,
+    REDIRECT_HAS,
     differences,
     merged,
+    refuse_beside_redirect,
 )
 from ..errors import DocumentError, Immutable, LookupFailed, quoted
-from ..protocols import PROTOCOLS, Field, fields, is_on
+from ..protocols import PROTOCOLS, TLS_POLICIES, Field, fields, is_on
 from ..state import CloudState, Joined, Observed, Ref, Step, Told, names_by_id
-from . import load_balancer
+from . import certificate, domain_extension, load_balancer, references, rule
 from .tags import has_tags, listed, parted, predicted_tags, refuse, tag_steps, written
 
 HASH_SCHEDULERS = ("sch", "tch", "qch")
@@ -38,6 +41,7 @@ PASSING_PAUSE = 0.5
 
 
 HTTP_ONLY = ("domain", "uri", "http_codes")
+LAYER_7 = ("http", "https")
 #: A group of somebody else has an id only, and a Set call wants it back.
 CARRIED = ("MasterSlaveServerGroupId",)
 
@@ -77,6 +81,8 @@ def observe(entry: t.Mapping[str, t.Any], group_names: t.Mapping[str, str]) -> O
     settings, checks = fields(protocol)
     group_id, pair_id = entry.get("VServerGroupId") or None, values.get("MasterSlaveServerGroupId") or None
     grouped = group_id or pair_id
+    if not is_on(values.get("ListenerForward")):
+        values["ForwardPort"] = None
     config = Listener(
         port=int(entry["ListenerPort"]),
         protocol=protocol,
@@ -109,12 +115,65 @@ def _access(values: t.Mapping[str, t.Any]) -> Access:
     return Access(tuple(sorted(ids)), values.get("AclType"))
 
 
-def with_list_names(
-    entries: t.Sequence[Observed[Listener]], lists: t.Sequence[Observed[AccessList]]
+def with_names(
+    document: FrontEnd, entries: t.Sequence[Observed[Listener]], region: CloudState
 ) -> list[Observed[Listener]]:
-    """Listeners whose access lists have names instead of ids."""
-    names = {has.id: has.config.label for has in lists if has.id}
-    return [_with_lists(entry, names) for entry in entries]
+    """Listeners that call what is the region's by its name instead of its id."""
+    names = {has.id: has.config.label for has in region.access_lists if has.id}
+    called = _labels(document, region)
+    return [
+        dataclasses.replace(named, config=_relabelled(named.config, called))
+        for named in (_with_lists(entry, names) for entry in entries)
+    ]
+
+
+#: The option of a listener, what it refers to, and a label for each id or each older label.
+Labels = t.Mapping[str, t.Mapping[str, str]]
+
+
+def _labels(document: FrontEnd, region: CloudState) -> Labels:
+    return {
+        option: references.labels(document, option, references.observed_of(region, option))
+        for option in references.OPTIONS
+    }
+
+
+def _relabelled(config: Listener, called: Labels) -> Listener:
+    """A listener, and its further domains, with other words for what they refer to."""
+    words = {
+        name: called[option].get(getattr(config, name) or "", getattr(config, name))
+        for option, name in references.OPTIONS.items()
+    }
+    domains = config.domain_extensions
+    if domains is not None:
+        certificates = called["certificates"]
+        domains = tuple(
+            dataclasses.replace(entry, certificate=certificates.get(entry.certificate or "", entry.certificate))
+            for entry in domains
+        )
+    return dataclasses.replace(config, domain_extensions=domains, **words)
+
+
+def reads_parts(document: FrontEnd, symbol: str) -> bool:
+    """Whether rules and further domains of a listener are looked at: where they are meant, or where a group may go."""
+    if document.state == "absent" or any(group.state == "absent" for group in document.server_groups):
+        return True
+    meant = (entry for entry in document.listeners if entry.symbol == symbol)
+    return any((entry.rules, entry.domain_extensions) != (None, None) for entry in meant)
+
+
+def with_parts(
+    client: Client, load_balancer_id: str, entry: Observed[Listener], group_names: t.Mapping[str, str]
+) -> Observed[Listener]:
+    """A listener with its rules and its further domains."""
+    config, facts = entry.config, dict(entry.facts)
+    if config.protocol in LAYER_7 and config.forward_port is None:
+        rules, facts["rule_ids"] = rule.read(client, load_balancer_id, config, group_names)
+        config = dataclasses.replace(config, rules=rules)
+    if config.protocol == "https":
+        domains, facts["domain_ids"] = domain_extension.read(client, load_balancer_id, config.port)
+        config = dataclasses.replace(config, domain_extensions=domains)
+    return dataclasses.replace(entry, config=config, facts=facts)
 
 
 def _with_lists(entry: Observed[Listener], names: t.Mapping[str, str]) -> Observed[Listener]:
@@ -157,6 +216,12 @@ def _read(table: t.Sequence[Field], values: t.Mapping[str, t.Any]) -> dict[str, 
 
 def normalised(config: Listener) -> Listener:
     """Without the options that mean nothing beside the others, so that both sides compare alike."""
+    if config.forward_port is not None:
+        empty = Listener(config.port, config.protocol)
+        others = (field.name for field in dataclasses.fields(config) if field.name not in REDIRECT_HAS)
+        return dataclasses.replace(config, **{name: getattr(empty, name) for name in others})
+    if config.protocol in LAYER_7:
+        config = rule.sticky(config)
     check = config.health_check
     if check.enabled is False:
         check = HealthCheck(enabled=False)
@@ -190,41 +255,189 @@ def plan(
     current: CloudState,
     instance: Observed[LoadBalancer],
     groups: t.Sequence[Observed[ServerGroup]],
-    lists: t.Sequence[Observed[AccessList]] = (),
+    region: CloudState,
     pairs: t.Sequence[Observed[FailoverGroup]] = (),
 ) -> tuple[list[Step], tuple[Observed[Listener], ...]]:
-    """Steps that make the listeners of a document as they are wanted, and all listeners that there are then."""
+    """Steps that make the listeners of a document as they are wanted, and all listeners that there are then.
+
+    region has the access lists, certificates and policies as they are going to be.
+    """
+    lists = region.access_lists
     removals: list[Step] = []
     releases: list[Step] = []
     steps: list[Step] = []
+    redirects: list[Step] = []
     # a list that is renamed is the same list
     renamed = {old.config.label: new.config.label for old in current.access_lists for new in lists if old.id == new.id}
     # of groups of one name that two runs made at once, one is left
     called = names_by_id(groups, pairs)
-    listeners = {entry.config.symbol: _with_groups(_with_lists(entry, renamed), called) for entry in current.listeners}
+    relabelled = _moved(_labels(document, current), _labels(document, region))
+    listeners = {
+        entry.config.symbol: _with_groups(
+            _with_lists(dataclasses.replace(entry, config=_relabelled(entry.config, relabelled)), renamed), called
+        )
+        for entry in current.listeners
+    }
     ids = {has.id: has.config.label for has in lists if has.id}
-    for entry in document.listeners:
+    around = _Around(document, instance, groups, region, pairs, called)
+    # what redirects goes before its target, and comes after it
+    for entry in sorted(document.listeners, key=lambda entry: not _redirects(listeners.get(entry.symbol))):
         has = listeners.get(entry.symbol)
-        desired = _by_list_name(_by_group_name(entry, groups, pairs, has), ids)
-        if desired.state == "absent":
+        if entry.state == "absent":
             if has is not None:
                 removals.append(_delete(has, instance))
-                del listeners[desired.symbol]
+                del listeners[entry.symbol]
             continue
+        if has is None and entry.exists:
+            _refuse_missing(entry, instance)
+            continue
+        desired = _by_list_name(_by_group_name(entry, groups, pairs, has), ids)
+        desired, named = around.named(desired)
         if has is None:
-            more, made = _create(document, desired, instance, groups, lists, pairs)
+            more, made = _create(around, desired, named)
         else:
-            more, made = _update(desired, has, instance, groups, lists, pairs)
+            more, made = _update(around, desired, has, named)
+        first, later, made = _parts(around, entry, has, made)
+        removals.extend(first)
         was_guarded = has is not None and guarded(has.config, current.access_lists)
         if (has is None or was_guarded) and not guarded(made.config, lists):
             _refuse_public(document, desired, instance, opens=was_guarded)
         # what gives bandwidth back comes first, so that the sum fits at every moment
         gives_back = has is not None and _reserved([made]) < _reserved([has])
-        (releases if gives_back else steps).extend(more)
+        (redirects if _redirects(made) else releases if gives_back else steps).extend(more)
+        steps.extend(later)
         listeners[desired.symbol] = made
     after = tuple(sorted(listeners.values(), key=_order))
     _check_bandwidth(current, instance, after)
-    return [*removals, *releases, *steps], after
+    _check_redirects(current, after)
+    _check_ports(current, after)
+    return [*removals, *releases, *steps, *redirects], after
+
+
+def _redirects(entry: Observed[Listener] | None) -> bool:
+    return entry is not None and entry.config.forward_port is not None
+
+
+def _moved(before: Labels, after: Labels) -> Labels:
+    """From what listeners call something to what they are going to call it."""
+    return {
+        option: {label: after[option].get(name, name) for name, label in called.items()}
+        for option, called in before.items()
+    }
+
+
+def _refuse_missing(desired: Listener, instance: Observed[LoadBalancer]) -> None:
+    """Of a listener that is not there, rules and domains can only be taken away."""
+    parts: list[t.Any] = [*(desired.rules or ()), *(desired.domain_extensions or ())]
+    if any(part.state == "present" for part in parts):
+        raise LookupFailed(
+            f"{_where(desired)} does not exist on the load balancer {instance.config.name}; make it by"
+            " clusterfront.ha.slb_listener first, or correct port and protocol"
+        )
+
+
+def _check_ports(current: CloudState, listeners: t.Sequence[Observed[Listener]]) -> None:
+    """Only UDP may share a port; looked at where a listener is made."""
+    takers = {entry.config.port: entry.config for entry in listeners if entry.config.protocol != "udp"}
+    for entry in listeners:
+        other = takers.get(entry.config.port, entry.config)
+        if "udp" in (entry.config.protocol, other.protocol) or other.protocol == entry.config.protocol:
+            continue
+        both = sorted((entry.config, other), key=lambda config: current.listener(config.symbol) is None)
+        raise DocumentError(
+            f"{_where(both[1])} has the port of the listener {both[0].protocol}/{both[0].port}; only udp may share one, so take"
+            " another port, or remove that listener"
+        )
+
+
+def _check_redirects(current: CloudState, listeners: t.Sequence[Observed[Listener]]) -> None:
+    """A redirect leads to an HTTPS listener; looked at where either of the two comes or goes."""
+    targets = {entry.config.port for entry in listeners if entry.config.protocol == "https"}
+    for entry in listeners:
+        port = entry.config.forward_port
+        if port is None or port in targets:
+            continue
+        if current.listener(entry.config.symbol) is None:
+            raise DocumentError(
+                f"{_where(entry.config)}.forward_port is {port}, but there is no https listener of that port to redirect to; give"
+                " one too"
+            )
+        if current.listener(f"listener:https/{port}") is not None:
+            raise DocumentError(
+                f"listeners[https/{port}].state is 'absent', but listener https/{port} cannot be deleted, because"
+                f" {entry.config.protocol}/{entry.config.port} redirects to it;"
+                " remove that one too"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Around:
+    """What a listener may refer to, as it is going to be."""
+
+    document: FrontEnd
+    instance: Observed[LoadBalancer]
+    groups: t.Sequence[Observed[ServerGroup]]
+    region: CloudState
+    pairs: t.Sequence[Observed[FailoverGroup]]
+    called: t.Mapping[str, str]
+
+    def refer(self, option: str, where: str, name: str) -> tuple[str, t.Any]:
+        """What a listener calls an object of the region, and its id, or a Ref to it."""
+        found = references.observed_of(self.region, option)
+        has = references.find(self.document, option, found, name)
+        if has is None:
+            raise DocumentError(
+                f"{where} is '{name}', but neither this document nor the region has a {references.WORDS[option]} of that name or id"
+            )
+        if has.id is not None:
+            return references.labels(self.document, option, found)[has.id], has.id
+        prefix = "tls_policy" if option == "tls_policies" else certificate.KINDS[option].symbol
+        return str(has.config.label), Ref(f"{prefix}:{has.config.label}")
+
+    def named(self, desired: Listener) -> tuple[Listener, dict[str, t.Any]]:
+        """A listener that calls everything by its label, and the ids by the options that they are for."""
+        ids: dict[str, t.Any] = {}
+        for option, name in references.OPTIONS.items():
+            value = getattr(desired, name)
+            if not value or (option == "tls_policies" and value in TLS_POLICIES):
+                continue
+            label, ids[name] = self.refer(option, f"{_where(desired)}.{name}", value)
+            words: dict[str, t.Any] = {name: label}
+            desired = dataclasses.replace(desired, **words)
+        return desired, ids
+
+    def group(self, name: str, where: str | None) -> t.Any:
+        return _group_of(f"{where}.server_group", name, "group", self.groups)
+
+
+def _parts(
+    around: _Around, desired: Listener, has: Observed[Listener] | None, made: Observed[Listener]
+) -> tuple[list[Step], list[Step], Observed[Listener]]:
+    """Rules and further domains of a listener: what goes first, what comes later, and the listener with them."""
+    reference = load_balancer.reference(around.instance)
+    by_name = None if desired.rules is None else tuple(_rule_by_group(around, entry) for entry in desired.rules)
+    planned = rule.plan(dataclasses.replace(desired, rules=by_name), has, reference, around.group, around.called)
+    removals, steps, domains = domain_extension.plan(
+        desired, has, reference, lambda where, name: around.refer("certificates", f"{where}.certificate", name)
+    )
+    before = {entry.domain for entry in (has.config.domain_extensions or ())} if has else set()
+    for gone in sorted(before - {entry.domain for entry in domains or ()}):
+        users = [entry.label for entry in planned.after or () if entry.domain == gone]
+        if users:
+            raise DocumentError(
+                f"the domain {gone} of {desired.protocol}/{desired.port} cannot be deleted, because it is used by the rule"
+                f" {quoted(users)}; let that be absent too"
+            )
+    after = planned.after
+    if has is None and reads_parts(around.document, desired.symbol) and desired.forward_port is None:
+        after = after or (() if desired.protocol in LAYER_7 else None)
+        domains = domains or (() if desired.protocol == "https" else None)
+    config = dataclasses.replace(made.config, rules=after, domain_extensions=domains)
+    return [*planned.removals, *removals], [*steps, *planned.steps], dataclasses.replace(made, config=config)
+
+
+def _rule_by_group(around: _Around, entry: Rule) -> Rule:
+    return dataclasses.replace(entry, server_group=_called(entry.server_group, around.groups, None))
 
 
 def _check_bandwidth(
@@ -353,21 +566,20 @@ def _target(desired: Listener, instance: Observed[LoadBalancer], protocol: bool 
     return {**target, "ListenerProtocol": desired.protocol} if protocol else target
 
 
-def _create(
-    document: FrontEnd,
-    desired: Listener,
-    instance: Observed[LoadBalancer],
-    groups: t.Sequence[Observed[ServerGroup]],
-    lists: t.Sequence[Observed[AccessList]],
-    pairs: t.Sequence[Observed[FailoverGroup]],
-) -> tuple[list[Step], Observed[Listener]]:
-    if (desired.server_group is None) == (desired.backend_port is None) and desired.failover_group is None:
+def _create(around: _Around, desired: Listener, ids: t.Mapping[str, t.Any]) -> tuple[list[Step], Observed[Listener]]:
+    document, instance, lists = around.document, around.instance, around.region.access_lists
+    backends = (desired.server_group is None) != (desired.backend_port is None) or desired.failover_group is not None
+    if not backends and desired.forward_port is None:
         raise DocumentError(
             f"{_where(desired)} needs server_group, failover_group, or backend_port for the default pool, one of them"
+            if desired.protocol not in LAYER_7
+            else f"{_where(desired)} needs server_group, or backend_port for the default pool, one of them"
         )
+    if desired.protocol == "https" and desired.certificate is None:
+        raise DocumentError(f"{_where(desired)} needs a certificate: the name or the id of one")
     _refuse_type_alone(desired, ())
     config = normalised(merged(desired, defaults(desired.protocol, desired.port)))
-    config = dataclasses.replace(config, purge_tags=None)
+    config = _bare(config)
     _refuse_halves(desired, config)
     refuse(f"{_where(desired)}.tags", desired.tags, {}, config.tags or {})
     steps = [
@@ -377,11 +589,12 @@ def _create(
             PROTOCOLS[desired.protocol].create,
             {
                 **_target(desired, instance, protocol=False),
-                **_written(config, None),
+                **(_redirect(config.forward_port) if config.forward_port else _written(config, None)),
+                **_security(config, None, ids),
                 **(_list_references(config, instance, lists) if config.access_list.lists else {}),
                 "BackendServerPort": config.backend_port,
-                "VServerGroupId": _group_reference(desired, groups),
-                "MasterSlaveServerGroupId": _pair_reference(desired, pairs),
+                "VServerGroupId": _group_reference(desired, around.groups),
+                "MasterSlaveServerGroupId": _pair_reference(desired, around.pairs),
                 "Tag": written({**(config.tags or {}), OWNER_TAG: document.owner}),
             },
             f"create the listener {desired.protocol}/{desired.port}",
@@ -393,6 +606,35 @@ def _create(
         steps.append(_start(desired, instance))
     status = "running" if config.enabled else "stopped"
     return steps, Observed(config, id=f"{desired.protocol}/{desired.port}", owner=document.owner, status=status)
+
+
+def _bare(config: Listener) -> Listener:
+    """Without what is said of purging only; rules and domains are planned by themselves."""
+    return dataclasses.replace(
+        config,
+        purge_tags=None,
+        purge_rules=None,
+        purge_domain_extensions=None,
+        rules=None,
+        domain_extensions=None,
+        exists=False,
+    )
+
+
+def _redirect(port: int) -> dict[str, t.Any]:
+    """All that a call says of a listener that redirects; the two switches are wanted of every listener of HTTP."""
+    return {"ListenerForward": "on", "ForwardPort": port, "HealthCheck": "off", "StickySession": "off"}
+
+
+def _security(config: Listener, has: Listener | None, ids: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Certificates and policy on the wire. ids has those that are not the cloud's own."""
+    sent = {}
+    for field in fields(config.protocol)[0]:
+        value = getattr(config, field.option) if field.refers else None
+        if value is None or (value == "" and not getattr(has, field.option, None)):
+            continue
+        sent[field.wire] = ids.get(field.option, value)
+    return sent
 
 
 def _group_reference(desired: Listener, groups: t.Sequence[Observed[ServerGroup]]) -> t.Any:
@@ -408,29 +650,29 @@ def _pair_reference(desired: Listener, pairs: t.Sequence[Observed[FailoverGroup]
 
 def _reference(desired: Listener, option: str, kind: str, groups: t.Sequence[Observed[t.Any]]) -> t.Any:
     name = getattr(desired, option)
-    if name is None:
-        return None
+    return None if name is None else _group_of(f"{_where(desired)}.{option}", name, kind, groups)
+
+
+def _group_of(where: str, name: str, kind: str, groups: t.Sequence[Observed[t.Any]]) -> t.Any:
     found = _named(name, groups)
     if not found:
         raise DocumentError(
-            f"{_where(desired)}.{option} is '{name}', but neither this document nor the load balancer has a {kind} of that name"
+            f"{where} is '{name}', but neither this document nor the load balancer has a {kind} of that name"
         )
     if len(found) > 1:
         raise LookupFailed(
-            f"{_where(desired)}.{option} is '{name}', a name that {len(found)} groups have,"
+            f"{where} is '{name}', a name that {len(found)} groups have,"
             f" {quoted(str(group.id) for group in found)}; give the id of the one that is meant"
         )
     return found[0].id or Ref(found[0].config.symbol)
 
 
 def _update(
-    desired: Listener,
-    has: Observed[Listener],
-    instance: Observed[LoadBalancer],
-    groups: t.Sequence[Observed[ServerGroup]],
-    lists: t.Sequence[Observed[AccessList]],
-    pairs: t.Sequence[Observed[FailoverGroup]],
+    around: _Around, desired: Listener, has: Observed[Listener], ids: t.Mapping[str, t.Any]
 ) -> tuple[list[Step], Observed[Listener]]:
+    instance, groups, lists, pairs = around.instance, around.groups, around.region.access_lists, around.pairs
+    if has.config.forward_port is not None:
+        refuse_beside_redirect(_where(desired), desired, has.config.forward_port)
     _refuse_type_alone(desired, has.config.access_list.lists or ())
     wanted = dataclasses.replace(desired, state=has.config.state)
     # a check that is turned on, or changes its type, has what the cloud remembers of it, and else what a new one has
@@ -445,8 +687,8 @@ def _update(
     )
     config = normalised(merged(wanted, base))
     tags = predicted_tags(desired.tags, has.config.tags, desired.purge_tags)
-    config = dataclasses.replace(config, tags=tags, purge_tags=None)
-    changes = differences(dataclasses.replace(config, tags=None), has.config)
+    config = _bare(dataclasses.replace(config, tags=tags))
+    changes = differences(dataclasses.replace(config, tags=None, exists=has.config.exists), has.config)
     _refuse_immutable(desired, changes)
     _refuse_halves(desired, config)
     refuse(f"{_where(desired)}.tags", desired.tags, has.config.tags or {}, tags)
@@ -454,6 +696,7 @@ def _update(
     steps = []
     settings = [change for change in changes if change[0] != "enabled"]
     if settings:
+        ids = {**around.named(config)[1], **ids}
         group = _group_reference(config, groups)
         pair = _pair_reference(config, pairs, has.carried.get("MasterSlaveServerGroupId"))
         steps.append(
@@ -465,6 +708,7 @@ def _update(
                     **_target(desired, instance, protocol=False),
                     **_unlisted(desired, instance),
                     **_written(config, dataclasses.replace(has.config, health_check=remembered)),
+                    **_security(config, has.config, ids),
                     **_list_references(config, instance, lists),
                     **({"VServerGroup": "on", "VServerGroupId": group} if group else {}),
                     **({"MasterSlaveServerGroup": "on", "MasterSlaveServerGroupId": pair} if pair else {}),
@@ -504,6 +748,7 @@ def _refuse_halves(desired: Listener, config: Listener) -> None:
         raise DocumentError(
             f"{_where(desired)}.connection_drain is true, which needs connection_drain_timeout (10 to 900 seconds)"
         )
+    rule.refuse_halves(_where(desired), config)
     check, where = config.health_check, f"{_where(desired)}.health_check"
     for option, other in (("request", "expected"), ("expected", "request")):
         if getattr(check, option) and not getattr(check, other):
@@ -529,6 +774,11 @@ def _refuse_immutable(desired: Listener, changes: t.Sequence[tuple[str, t.Any, t
                 f"{_where(desired)}.backend_port is {old} and cannot become {new}: it is fixed when the listener is made; use a"
                 " server_group, or remove the listener first"
             )
+        if option == "forward_port":
+            raise Immutable(
+                f"{_where(desired)}.forward_port is {old} and cannot become {new}: whether a listener redirects, and to where, is fixed"
+                " when it is made; remove the listener first"
+            )
         if option == "scheduler" and (old in HASH_SCHEDULERS) != (new in HASH_SCHEDULERS):
             raise Immutable(
                 f"{_where(desired)}.scheduler is '{old}' and cannot become '{new}': wrr and rr do not change into a hash or back;"
@@ -545,7 +795,7 @@ def _written(config: Listener, has: Listener | None) -> dict[str, t.Any]:
         (checks, config.health_check, has.health_check if has else None),
     ):
         for field in table:
-            value = getattr(holder, field.option)
+            value = None if field.refers else getattr(holder, field.option)
             # what takes a setting away is said only where there is one
             if value is None or (value == field.nothing and getattr(before, field.option, None) in (None, value)):
                 continue
@@ -581,9 +831,13 @@ def plan_removal(
     """Delete this owner's listeners; those of others stay."""
     ours = [entry for entry in current.listeners if entry.owner == document.owner]
     foreign = tuple(entry for entry in current.listeners if entry.owner != document.owner)
-    steps = [_delete(entry, instance) for entry in ours]
+    targets = {entry.config.forward_port for entry in foreign if entry.config.forward_port is not None}
+    held = [entry for entry in ours if entry.config.protocol == "https" and entry.config.port in targets]
+    ours = [entry for entry in ours if entry not in held]
+    steps = [_delete(entry, instance) for entry in sorted(ours, key=lambda entry: not _redirects(entry))]
     kept = [
         f"listener {entry.config.protocol}/{entry.config.port} stays: this front end did not make it"
         for entry in foreign
     ]
-    return steps, foreign, kept
+    kept += [f"listener https/{entry.config.port} stays: a listener that others made redirects to it" for entry in held]
+    return steps, tuple(sorted((*foreign, *held), key=_order)), kept

@@ -10,8 +10,17 @@ import dataclasses
 import typing as t
 
 from ..client import Client
-from ..document import BACKENDS_PER_CALL, OWNER_TAG, Backend, FailoverGroup, FrontEnd, LoadBalancer, ServerGroup
-from ..errors import ApiError, LookupFailed, Verdict, quoted
+from ..document import (
+    BACKENDS_PER_CALL,
+    OWNER_TAG,
+    Backend,
+    FailoverGroup,
+    FrontEnd,
+    Listener,
+    LoadBalancer,
+    ServerGroup,
+)
+from ..errors import ApiError, DocumentError, LookupFailed, Verdict, quoted
 from ..state import CloudState, Observed, Ref, Server, Step, names_by_id
 from . import load_balancer, members
 from .tags import wrapped, written
@@ -28,7 +37,9 @@ def fetch(
     client: Client, load_balancer_id: str, wanted: t.Callable[[str, str | None], bool]
 ) -> list[Observed[ServerGroup]]:
     """All groups of an instance, the oldest first; the members are read only of those that are wanted(name, owner)."""
-    answer = client.slb("DescribeVServerGroups", {"LoadBalancerId": load_balancer_id, "IncludeListener": True})
+    answer = client.slb(
+        "DescribeVServerGroups", {"LoadBalancerId": load_balancer_id, "IncludeListener": True, "IncludeRule": True}
+    )
     groups = []
     for entry in answer["VServerGroups"]["VServerGroup"]:
         tags = wrapped(entry)
@@ -38,7 +49,8 @@ def fetch(
             backends = _members(client, entry["VServerGroupId"])
             if backends is None:
                 continue
-        users = (entry.get("AssociatedObjects") or {}).get("Listeners") or {}
+        objects = entry.get("AssociatedObjects") or {}
+        users, rules = objects.get("Listeners") or {}, objects.get("Rules") or {}
         groups.append(
             Observed(
                 ServerGroup(name, backends),
@@ -47,6 +59,11 @@ def fetch(
                 created=entry.get("CreateTime") or "",
                 facts={
                     "listeners": sorted(f"{user['Protocol']}/{user['Port']}" for user in users.get("Listener") or ()),
+                    # by the id: the answer does not say of which listener
+                    "rules": {
+                        rule["RuleId"]: f"{rule.get('Domain') or ''}{rule.get('Url') or ''}"
+                        for rule in rules.get("Rule") or ()
+                    },
                     "servers": entry.get("ServerCount"),
                 },
             )
@@ -124,7 +141,13 @@ def choose(option: str, document: FrontEnd, name: str, twins: t.Sequence[Observe
 
     That is the one that others have a part in, else one that is used, else the oldest.
     """
-    twins = sorted(twins, key=lambda group: (not _shared(document, group), not group.facts.get("listeners")))
+    twins = sorted(
+        twins,
+        key=lambda group: (
+            not _shared(document, group),
+            not (group.facts.get("listeners") or group.facts.get("rules")),
+        ),
+    )
     ours = all(group.owner == document.owner for group in twins)
     if len(twins) > 1 and not (ours and not any(_shared(document, group) for group in twins[1:])):
         raise LookupFailed(
@@ -144,7 +167,32 @@ def _shared(document: FrontEnd, group: Observed[G]) -> bool:
     # the two servers of a primary/secondary group never change hands
     backends = group.config.backends or () if isinstance(group.config, ServerGroup) else ()
     strangers = any(not members.is_ours(document, member) for member in backends)
-    return not led.issuperset(group.facts.get("listeners") or ()) or strangers
+    return not led.issuperset(group.facts.get("listeners") or ()) or strangers or bool(group.facts.get("rules"))
+
+
+def refuse_used(document: FrontEnd, current: CloudState, listeners: t.Sequence[Observed[Listener]]) -> None:
+    """Refuse to delete a group that a listener or a rule still uses once the listeners are as they are going to be."""
+    # where the listeners were read, they know better: that was later
+    told = not document.listeners
+    for desired in document.server_groups:
+        for group in current.server_groups if desired.state == "absent" else ():
+            if group.config.name != desired.name:
+                continue
+            users = list(group.facts.get("listeners") or ()) if told else []
+            users += [f"the rule {label}" for label in (group.facts.get("rules") or {}).values()] if told else []
+            for entry in listeners:
+                if entry.config.server_group in (group.id, desired.name):
+                    users.append(str(entry.id))
+                users += [
+                    f"the rule {rule.label} of {entry.id}"
+                    for rule in entry.config.rules or ()
+                    if rule.server_group in (group.id, desired.name)
+                ]
+            if users:
+                raise DocumentError(
+                    f"server_groups[{desired.name}].state is 'absent', but server group {desired.name} ({group.id}) cannot be"
+                    f" deleted, because it is used by {quoted(users)}; give them another one first"
+                )
 
 
 def _compare(
@@ -216,6 +264,7 @@ def plan_removal(
     left: list[Observed[ServerGroup]] = []
     kept: list[str] = []
     still_used = {entry.config.server_group for entry in listeners}
+    still_used |= {rule.server_group for entry in listeners for rule in entry.config.rules or ()}
     called = names_by_id(current.server_groups)
     for group in current.server_groups:
         name = group.config.name

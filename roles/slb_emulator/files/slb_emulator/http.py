@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 Pairs = Sequence[tuple[str, str]]
 # Parameters of the older signature, which are nobody's business in a log.
 _NOT_LOGGED = (
+    "PrivateKey",
     "AccessKeyId",
     "Action",
     "Format",

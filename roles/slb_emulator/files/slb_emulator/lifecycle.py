@@ -25,6 +25,11 @@ _BUSY = {
         "configuring": "OperationFailed.ListenerStatusNotSupport",
         "stopping": "ServiceIsStopping",
     },
+    "rule": {
+        "starting": "OperationFailed.ListenerStatusNotSupport",
+        "configuring": "OperationFailed.ListenerStatusNotSupport",
+        "stopping": "OperationFailed.ListenerStatusNotSupport",
+    },
 }
 _BUSY_ELSE = {
     "starting": "ServiceIsConfiguring",

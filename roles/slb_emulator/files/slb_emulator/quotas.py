@@ -27,6 +27,12 @@ QUOTAS = {
         200, "Access control lists of a region. The quota page; older documents and terraform say 50."
     ),
     "access_list_entries": Quota(300, "Entries of an access control list. The page of AddAccessControlListEntry."),
+    "rules": Quota(40, "Forwarding rules of a listener. The quota page; fixed in the cloud."),
+    "domain_extensions": Quota(
+        3, "Additional domains of an HTTPS listener. The quota page: 3, and up to 10 on request."
+    ),
+    "certificates": Quota(100, "Server certificates of a region. The quota page."),
+    "ca_certificates": Quota(100, "CA certificates of a region. The quota page."),
     "listeners_of_access_list": Quota(50, "Listeners that one access control list may serve. The quota page."),
 }
 

@@ -29,6 +29,55 @@ class Server:
 
 
 @dataclass
+class Rule:
+    """A forwarding rule. Settings are its own, with the names of the API's answers; none while it goes with its listener."""
+
+    id: str
+    name: str
+    domain: str
+    url: str
+    group: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class DomainExtension:
+    id: str
+    domain: str
+    certificate: str
+
+
+@dataclass
+class Certificate:
+    """Of a server, with its key, or of a CA."""
+
+    id: str
+    region: str
+    name: str
+    ca: bool
+    pem: str
+    fingerprint: str
+    common_name: str
+    created: float
+    expires: float
+    resource_group: str
+    key: str = ""
+    names: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class TlsPolicy:
+    id: str
+    region: str
+    name: str
+    versions: list[str]
+    ciphers: list[str]
+    created: float
+    busy_until: float = 0.0
+
+
+@dataclass
 class Listener:
     """Settings have the names of the API's answers."""
 
@@ -39,6 +88,17 @@ class Listener:
     next_status: str = ""  # where a transition ends, and when
     next_at: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    domain_extensions: list[DomainExtension] = field(default_factory=list)
+    domains_busy_until: float = 0.0
+
+    @property
+    def layer_7(self) -> bool:
+        return self.protocol in ("http", "https")
+
+    @property
+    def redirects(self) -> bool:
+        return bool(self.settings.get("ListenerForward") == "on")
 
     @property
     def key(self) -> str:
@@ -139,6 +199,8 @@ class State:
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
     failover_groups: dict[str, FailoverGroup] = field(default_factory=dict)
     access_lists: dict[str, AccessList] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    tls_policies: dict[str, TlsPolicy] = field(default_factory=dict)
     client_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     sequence: int = 0
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -172,8 +234,18 @@ def _servers(plain: list[dict[str, Any]]) -> list[Server]:
     return [Server(**server) for server in plain]
 
 
+def _listener(plain: dict[str, Any]) -> Listener:
+    return Listener(
+        **{
+            **plain,
+            "rules": [Rule(**rule) for rule in plain.get("rules", [])],
+            "domain_extensions": [DomainExtension(**entry) for entry in plain.get("domain_extensions", [])],
+        }
+    )
+
+
 def _load_balancer(plain: dict[str, Any]) -> LoadBalancer:
-    listeners = {key: Listener(**listener) for key, listener in plain["listeners"].items()}
+    listeners = {key: _listener(listener) for key, listener in plain["listeners"].items()}
     return LoadBalancer(**{**plain, "servers": _servers(plain["servers"]), "listeners": listeners})
 
 
@@ -193,6 +265,8 @@ def restored(text: str) -> State:
                 for key, value in plain.get("failover_groups", {}).items()
             },
             "access_lists": {key: AccessList(**value) for key, value in plain.get("access_lists", {}).items()},
+            "certificates": {key: Certificate(**value) for key, value in plain.get("certificates", {}).items()},
+            "tls_policies": {key: TlsPolicy(**value) for key, value in plain.get("tls_policies", {}).items()},
             "inventory": inventories.parse(plain["inventory"]),
         }
     )
@@ -213,7 +287,10 @@ class Store:
         """Write the snapshot, and give it back."""
         text = self.snapshot()
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(text, encoding="utf-8")
+        # keys of certificates are in it
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
         os.replace(temporary, self._path)
         return text
 

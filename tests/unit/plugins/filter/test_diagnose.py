@@ -20,7 +20,7 @@ def test_findings_are_plain_data():
         {"name": "worker-1", "endpoint": "open", "endpoint_status": 200},
     ]
     found = diagnose(nodes, "k8s-api.example.com:6443")
-    assert [finding["code"] for finding in found] == ["hairpin", "apiservers_ready", "endpoint_reached"]
+    assert [finding["code"] for finding in found] == ["hairpin", "servers_ready", "endpoint_reached"]
     assert found[0]["nodes"] == ["master-1"] and found[0]["severity"] == "problem"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layer 4 by nftables: the namespace of a VPC is its router and its load balancer at once.
+"""Layer 4 by nftables, and HAProxy for layer 7: the namespace of a VPC is its router and its load balancer at once.
 
 Every machine hangs off that namespace by a link of its own, so whatever goes between two machines passes through it.
 That is why connections can be forwarded by translating only their destination: the answers come back through the
@@ -18,11 +18,12 @@ from typing import Any
 
 from .. import network, vpc_services
 from ..config import Config
-from ..forwarding import Desired, Forward
+from ..forwarding import Desired, Forward, Website
 from ..inventory import PUBLIC, Inventory, Machine, Vpc
 from ..network import Namespace
 from . import ipv6
 from .egress import LINK, egress
+from .haproxy import Proxy
 from .relay import Relay
 from .ruleset import ANSWER_MARK, Table, chain_name, silence, tables, transaction
 from .zoning import zoning
@@ -62,6 +63,7 @@ class NftDataPlane:
         self._addresses: dict[str, set[str]] = {}  # of the instances, by VPC
         self._tables: dict[str, dict[str, Table]] = {}
         self._relays: dict[str, tuple[Namespace, Relay]] = {}
+        self._proxies: dict[str, Proxy] = {}
         self._ipv6: set[str] = set()  # VPCs in which machines have IPv6 addresses
         self._zoning: dict[str, str] = {}  # the rules in force, by VPC
         # Public instances and the VPC of each; None: not known, so nothing about the public side is changed.
@@ -108,6 +110,8 @@ class NftDataPlane:
     def _space(self, vpc: str, name: str) -> bool:
         """The namespace of a VPC, or of the public side, as a router; says whether it had to be made."""
         made = network.create(name)
+        if made and vpc != PUBLIC_SIDE:
+            self._proxy(vpc).stop()  # it served in a namespace that is gone
         if made or vpc not in self._routers:
             if vpc in self._routers:  # somebody deleted the namespace: its thread is in a dead one
                 self._routers.pop(vpc).close()
@@ -271,6 +275,9 @@ class NftDataPlane:
 
     def _remove_space(self, vpc: str, name: str) -> None:
         self._stop_relay(vpc)
+        if vpc != PUBLIC_SIDE:
+            self._proxy(vpc).stop()
+            del self._proxies[vpc]
         router = self._routers.pop(vpc, None)
         if router is not None:
             router.close()
@@ -313,7 +320,8 @@ class NftDataPlane:
         for vpc in self._inventory.vpcs:
             addresses = {address for name, address in desired.addresses if name == vpc.name}
             self._zone(vpc, desired)
-            self._apply(vpc, addresses, [forward for forward in desired.forwards if forward.vpc == vpc.name])
+            websites = [website for website in desired.websites if website.vpc == vpc.name]
+            self._apply(vpc, addresses, [forward for forward in desired.forwards if forward.vpc == vpc.name], websites)
         # The way to an instance comes after its rules.
         if desired.public != self._instances:
             self._lead_in(desired.public)
@@ -327,7 +335,7 @@ class NftDataPlane:
             self._routers[vpc.name].nft(text)
         self._zoning[vpc.name] = text
 
-    def _apply(self, vpc: Vpc, addresses: set[str], forwards: list[Forward]) -> None:
+    def _apply(self, vpc: Vpc, addresses: set[str], forwards: list[Forward], websites: list[Website]) -> None:
         router = self._routers[vpc.name]
         present = self._addresses.get(vpc.name)
         if present is None:
@@ -338,7 +346,8 @@ class NftDataPlane:
         # Addresses come before the rules and go after them: in between a listener would be an unknown address.
         if new:
             router.ip(*(f"address replace {_on_lo(address)}" for address in sorted(new)))
-        self._relay(vpc, [forward for forward in forwards if forward.relayed])
+        self._relay(vpc, [forward for forward in forwards if forward.relayed and not forward.website])
+        self._proxy(vpc.name).serve(websites)
         wanted = tables(sorted(forwards, key=chain_name))
         text = transaction(self._tables.get(vpc.name), wanted)
         # What is known is only known while the last step went well.
@@ -371,6 +380,12 @@ class NftDataPlane:
             self._relays[vpc.name] = router, relay
         if relay is not None:
             relay.serve(forwards)
+
+    def _proxy(self, vpc: str) -> Proxy:
+        """Who serves layer 7 in a VPC. A proxy that an ended process left behind goes on."""
+        if vpc not in self._proxies:
+            self._proxies[vpc] = Proxy(self._config.directory / "layer7" / vpc, lambda: self._routers[vpc], CHECKER)
+        return self._proxies[vpc]
 
     def _stop_relay(self, vpc: str) -> None:
         if vpc in self._relays:

@@ -23,6 +23,7 @@ from ..forwarding import Forward, Member
 LONGEST_TURN = 1024  # places; more do not make a turn smoother, only slower to load
 RELAY_MARK = 0x51B  # connections that the relay opens; numbers of servers are above
 ANSWER_MARK = 0x51D  # packets of these connections that come back
+_LEAST_BURST = 131_072  # bytes; less would not let a packet through that is as large as the kernel makes them
 _CUT = 0x51C  # connections whose client was told of their end
 _FIRST_NUMBER = 0x10000
 
@@ -195,14 +196,14 @@ def _places(members: tuple[Member, ...], number: tuple[int, ...], equal: bool) -
 def _chain(forward: Forward, table: Table, number: Mapping[Server, int]) -> Iterator[str]:
     """The rules of one listener."""
     yield from _guard(forward, table)
-    if not forward.members:
+    if not forward.members and not forward.website:
         yield _refusal(forward)
         return
     if forward.shut_out and not forward.ipv6:
         closed = table.shared("set", "out", f"{{ type ipv4_addr ; elements = {{ {', '.join(forward.shut_out)} }} ; }}")
         yield f"ip saddr @{closed} drop"
     if forward.relayed:
-        yield "accept"  # the relay listens in the namespace itself
+        yield "accept"  # the relay, or the proxy of layer 7, listens in the namespace itself
         return
     yield from _idle(forward, table)
     yield from _balance(forward, table, number)
@@ -226,6 +227,20 @@ def _cuts(forwards: Collection[Forward]) -> Iterator[str]:
             yield f"{connection} reject with tcp reset"
 
 
+def _rates(forwards: Collection[Forward], direction: str) -> Iterator[str]:
+    """What is more than a listener's bandwidth is lost, as at the limit of the cloud; TCP slows down by it."""
+    for forward in forwards:
+        if forward.bandwidth:
+            family = "ip6" if forward.ipv6 else "ip"
+            each_second = forward.bandwidth * 125_000
+            burst = max(_LEAST_BURST, each_second // 20)
+            yield (
+                f"meta l4proto {forward.protocol} ct direction {direction} "
+                f"ct original {family} daddr {forward.address} ct original proto-dst {forward.port} "
+                f"limit rate over {each_second} bytes/second burst {burst} bytes drop"
+            )
+
+
 def tables(forwards: Collection[Forward]) -> dict[str, Table]:
     """What has to be there for these listeners, by family."""
     found = {"ip": Table(), "ip6": Table()}
@@ -234,6 +249,10 @@ def tables(forwards: Collection[Forward]) -> dict[str, Table]:
     )
     found["ip"].servers = {value: f"{server[0]} . {server[1]}" for server, value in number.items()}
     found["ip"].chains["cut"] = tuple(_cuts(forwards))
+    for family, table in found.items():
+        own = [forward for forward in forwards if forward.ipv6 == (family == "ip6")]
+        table.chains["rate_in"] = tuple(_rates(own, "original"))
+        table.chains["rate_out"] = tuple(_rates(own, "reply"))
     for forward in forwards:
         table, name = found["ip6" if forward.ipv6 else "ip"], chain_name(forward)
         table.chains[name] = tuple(_chain(forward, table, number))
@@ -253,6 +272,8 @@ add chain ip slb cut {{ type filter hook prerouting priority mangle ; policy acc
 add chain ip slb pre {{ type nat hook prerouting priority dstnat ; policy accept ; }}
 add rule ip slb pre iifname != "internet" ip daddr 203.0.113.0/24 accept
 add rule ip slb pre ip daddr . ip protocol . th dport vmap @listeners
+add chain ip slb rate_in {{ type filter hook prerouting priority filter ; policy accept ; }}
+add chain ip slb rate_out {{ type filter hook postrouting priority filter ; policy accept ; }}
 add chain ip slb relay_out {{ type filter hook output priority mangle ; policy accept ; }}
 add rule ip slb relay_out meta mark {RELAY_MARK} ct mark set meta mark
 add chain ip slb relay_in {{ type filter hook prerouting priority mangle ; policy accept ; }}
@@ -264,6 +285,8 @@ delete table ip6 slb
 add table ip6 slb
 add map ip6 slb listeners { type ipv6_addr . inet_proto . inet_service : verdict ; }
 add chain ip6 slb pre { type filter hook prerouting priority dstnat ; policy accept ; }
+add chain ip6 slb rate_in { type filter hook prerouting priority filter ; policy accept ; }
+add chain ip6 slb rate_out { type filter hook postrouting priority filter ; policy accept ; }
 add rule ip6 slb pre ct state new ip6 daddr . meta l4proto . th dport vmap @listeners
 """,
 }

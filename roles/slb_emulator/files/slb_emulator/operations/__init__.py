@@ -5,18 +5,35 @@
 
 from __future__ import annotations
 
-from . import access_lists, ecs, failover_groups, listeners, load_balancers, regions, server_groups, tags
+from . import (
+    access_lists,
+    certificates,
+    domain_extensions,
+    ecs,
+    failover_groups,
+    listeners,
+    load_balancers,
+    regions,
+    rules,
+    server_groups,
+    tags,
+    tls_policies,
+)
 from .registry import Operation, find
 
 __all__ = [
     "Operation",
     "access_lists",
+    "certificates",
+    "domain_extensions",
     "ecs",
     "failover_groups",
     "find",
     "listeners",
     "load_balancers",
     "regions",
+    "rules",
     "server_groups",
     "tags",
+    "tls_policies",
 ]

@@ -156,9 +156,134 @@ def _udp(parameters: Parameters, old: Answer, before: str) -> Answer:
     return {"ConnectionDrain": "off", "Scheduler": _scheduler(parameters, before, ("wrr", "rr", "sch", "tch", "qch"))}
 
 
-_CHECKS: dict[str, Callable[[Parameters, Answer], Answer]] = {"tcp": _tcp_check, "udp": _udp_check}
+COOKIE = r"[!-#%-+\x2d-:<-~][!-+\x2d-:<-~]{0,199}"
+BUILT_IN_POLICIES = (
+    "tls_cipher_policy_1_0",
+    "tls_cipher_policy_1_1",
+    "tls_cipher_policy_1_2",
+    "tls_cipher_policy_1_2_strict",
+    "tls_cipher_policy_1_2_strict_with_1_3",
+)
+
+
+def stickiness(parameters: Parameters, old: Answer) -> Answer:
+    """Of a listener of layer 7, or of a rule."""
+    sticky = parameters.choice("StickySession", ON_OFF, old.get("StickySession", "off"))
+    if sticky == "off":
+        return {"StickySession": "off"}
+    kind = parameters.choice("StickySessionType", ("insert", "server"), old.get("StickySessionType", ""))
+    if not kind:
+        raise missing("StickySessionType")
+    name = "CookieTimeout" if kind == "insert" else "Cookie"
+    if name not in parameters and name not in old:
+        raise missing(name)
+    found: Answer = {"StickySession": "on", "StickySessionType": kind}
+    if kind == "insert":
+        found[name] = parameters.integer(name, 1, 86400, old.get(name, 1))
+    else:
+        found[name] = parameters.matching(name, COOKIE, old.get(name, ""))
+    return found
+
+
+def http_check(parameters: Parameters, old: Answer) -> Answer:
+    """The health check of a listener of layer 7, or of a rule."""
+    found: Answer = {"HealthCheck": parameters.choice("HealthCheck", ON_OFF, old.get("HealthCheck", "off"))}
+    found.update(
+        {
+            "HealthCheckTimeout": parameters.integer("HealthCheckTimeout", 1, 300, old.get("HealthCheckTimeout", 5)),
+            "HealthCheckInterval": parameters.integer("HealthCheckInterval", 1, 50, old.get("HealthCheckInterval", 2)),
+            "HealthyThreshold": parameters.integer("HealthyThreshold", 2, 10, old.get("HealthyThreshold", 3)),
+            "UnhealthyThreshold": parameters.integer("UnhealthyThreshold", 2, 10, old.get("UnhealthyThreshold", 3)),
+            "HealthCheckDomain": parameters.matching(
+                "HealthCheckDomain", r"\$_ip|[A-Za-z0-9.-]{1,80}", old.get("HealthCheckDomain", "")
+            ),
+            "HealthCheckURI": parameters.matching(
+                "HealthCheckURI", r"/[A-Za-z0-9/.%?#&=_-]{0,79}", old.get("HealthCheckURI", "/")
+            )
+            or "/",
+            "HealthCheckHttpCode": parameters.matching(
+                "HealthCheckHttpCode", HTTP_CODES, old.get("HealthCheckHttpCode", "http_2xx")
+            )
+            or "http_2xx",
+        }
+    )
+    port = parameters.integer(
+        "HealthCheckConnectPort", 1, 65535, old.get("HealthCheckConnectPort", SAME_AS_BACKEND), also=[SAME_AS_BACKEND]
+    )
+    if port != SAME_AS_BACKEND:
+        found["HealthCheckConnectPort"] = port
+    return found
+
+
+def _layer_7_check(parameters: Parameters, old: Answer) -> Answer:
+    method = parameters.choice("HealthCheckMethod", ("head", "get"), old.get("HealthCheckMethod", "head"))
+    return {**http_check(parameters, old), "HealthCheckMethod": method}
+
+
+#: Headers and gzip: what they are where nothing is said.
+_SWITCHED = {
+    "XForwardedFor": "on",
+    "XForwardedFor_SLBIP": "off",
+    "XForwardedFor_SLBID": "off",
+    "XForwardedFor_SLBPORT": "off",
+    "XForwardedFor_ClientSrcPort": "off",
+    "XForwardedFor_proto": "off",
+    "Gzip": "on",
+}
+
+
+def _http(parameters: Parameters, old: Answer, before: str) -> Answer:
+    return {
+        "Scheduler": _scheduler(parameters, before, ("wrr", "rr")),
+        **stickiness(parameters, old),
+        **{name: parameters.choice(name, ON_OFF, old.get(name, default)) for name, default in _SWITCHED.items()},
+        "IdleTimeout": parameters.integer("IdleTimeout", 1, 60, old.get("IdleTimeout", 15)),
+        "RequestTimeout": parameters.integer("RequestTimeout", 1, 180, old.get("RequestTimeout", 60)),
+    }
+
+
+def _https(parameters: Parameters, old: Answer, before: str) -> Answer:
+    http2 = parameters.choice("EnableHttp2", ON_OFF, old.get("EnableHttp2", "on"))
+    return {**_http(parameters, old, before), "EnableHttp2": http2}
+
+
+def _security(cloud: Cloud, parameters: Parameters, balancer: LoadBalancer, old: Answer) -> Answer:
+    """Certificates and policy of an HTTPS listener; an empty CACertificateId takes that one away."""
+    certificate = parameters.text("ServerCertificateId", old.get("ServerCertificateId", ""))
+    if not certificate:
+        raise missing("ServerCertificateId")
+    authority = parameters.text("CACertificateId", old.get("CACertificateId", ""))
+    for found, ca, code in (
+        (certificate, False, "ServerCertificateId.NotFound"),
+        (authority, True, "CACertificateId.NotFound"),
+    ):
+        known = cloud.state.certificates.get(found)
+        if found and (known is None or known.ca != ca or known.region != balancer.region):
+            raise ApiError(code)
+    policy = parameters.text("TLSCipherPolicy", old.get("TLSCipherPolicy", "")) or BUILT_IN_POLICIES[0]
+    own = cloud.state.tls_policies.get(policy)
+    if policy not in BUILT_IN_POLICIES and (own is None or own.region != balancer.region):
+        raise invalid(f"The specified TLSCipherPolicy is invalid: {policy!r}.")
+    return {
+        "ServerCertificateId": certificate,
+        **({"CACertificateId": authority} if authority else {}),
+        "TLSCipherPolicy": policy,
+    }
+
+
+_CHECKS: dict[str, Callable[[Parameters, Answer], Answer]] = {
+    "tcp": _tcp_check,
+    "udp": _udp_check,
+    "http": _layer_7_check,
+    "https": _layer_7_check,
+}
 # the last parameter is the scheduler that there is
-_OWN: dict[str, Callable[[Parameters, Answer, str], Answer]] = {"tcp": _tcp, "udp": _udp}
+_OWN: dict[str, Callable[[Parameters, Answer, str], Answer]] = {
+    "tcp": _tcp,
+    "udp": _udp,
+    "http": _http,
+    "https": _https,
+}
 
 
 def read_settings(
@@ -177,5 +302,14 @@ def read_settings(
         **_access_lists(cloud, parameters, balancer, old),
         "Bandwidth": _bandwidth(parameters, balancer, old, others),
         "Description": parameters.matching("Description", ".{1,256}", old.get("Description", "")),
-        "ProxyProtocolV2Enabled": _flag(parameters, "ProxyProtocolV2Enabled", old),
+        **(
+            {"ProxyProtocolV2Enabled": _flag(parameters, "ProxyProtocolV2Enabled", old)}
+            if protocol in ("tcp", "udp")
+            else {}
+        ),
+        **(
+            _security(cloud, parameters, balancer, old if omission == "keep" else {**has, **old})
+            if protocol == "https"
+            else {}
+        ),
     }

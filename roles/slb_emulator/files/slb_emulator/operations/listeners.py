@@ -17,7 +17,7 @@ from .listener_settings import ON_OFF, read_settings
 from .paging import by_token
 from .registry import operation
 
-_CONFIG = {"tcp": "TCPListenerConfig", "udp": "UDPListenerConfig"}
+_CONFIG = {protocol: f"{protocol.upper()}ListenerConfig" for protocol in ("tcp", "udp", "http", "https")}
 
 
 def _group(cloud: Cloud, balancer: LoadBalancer, group_id: str) -> str:
@@ -75,13 +75,35 @@ def _free_port(balancer: LoadBalancer, port: int, protocol: str) -> None:
             raise ApiError("ListenerAlreadyExists")
 
 
+def _redirect(parameters: Parameters, balancer: LoadBalancer) -> Answer:
+    """A listener that redirects has nothing else. The HTTPS listener has to be there."""
+    port = parameters.integer("ForwardPort", 1, 65535, 443)
+    if f"https_{port}" not in balancer.listeners:
+        raise invalid("The specified ForwardPort is invalid: there is no HTTPS listener of that port.")
+    return {
+        "ListenerForward": "on",
+        "ForwardPort": port,
+        "HealthCheck": "off",
+        "StickySession": "off",
+        "Bandwidth": -1,
+        "Description": parameters.matching("Description", ".{1,256}"),
+        "AclStatus": "off",
+        "Scheduler": "wrr",
+    }
+
+
 def _create(cloud: Cloud, call: Call, protocol: str) -> Answer:
     balancer, parameters = find_balancer(cloud, call), call.parameters
     port = parameters.port("ListenerPort")
     _free_port(balancer, port, protocol)
     if len(balancer.listeners) >= cloud.quotas["listeners"]:
         raise ApiError("ListenerNumberOverLimit")
-    settings = {**read_settings(cloud, parameters, balancer, protocol), **_backends(cloud, parameters, balancer)}
+    if protocol == "http" and parameters.choice("ListenerForward", ON_OFF, "off") == "on":
+        settings = _redirect(parameters, balancer)
+    else:
+        settings = {**read_settings(cloud, parameters, balancer, protocol), **_backends(cloud, parameters, balancer)}
+        if protocol == "http":
+            settings["ListenerForward"] = "off"
     listener = Listener(port, protocol, settings, tags=parameters.tags())
     balancer.listeners[listener.key] = listener
     return {}
@@ -92,11 +114,15 @@ def _set(cloud: Cloud, call: Call, protocol: str) -> Answer:
     listener = balancer.listeners.get(f"{protocol}_{parameters.port('ListenerPort')}")
     if listener is None:
         raise ApiError("ListenerNotFound")
+    if listener.redirects:
+        raise ApiError("Operation.NotAllowed", "The HTTP listener does not support this action.")
     cloud.lifecycle.ready(listener, "set")
     settings = {
         **read_settings(cloud, parameters, balancer, protocol, listener),
         **_changed_backends(cloud, parameters, balancer, listener.settings),
     }
+    if protocol == "http":
+        settings["ListenerForward"] = "off"
     if parameters.flag("DryRun"):
         raise ApiError("DryRunOperation")
     listener.settings = settings
@@ -112,6 +138,26 @@ def create_tcp(cloud: Cloud, call: Call) -> Answer:
 @operation("CreateLoadBalancerUDPListener")
 def create_udp(cloud: Cloud, call: Call) -> Answer:
     return _create(cloud, call, "udp")
+
+
+@operation("CreateLoadBalancerHTTPListener")
+def create_http(cloud: Cloud, call: Call) -> Answer:
+    return _create(cloud, call, "http")
+
+
+@operation("CreateLoadBalancerHTTPSListener")
+def create_https(cloud: Cloud, call: Call) -> Answer:
+    return _create(cloud, call, "https")
+
+
+@operation("SetLoadBalancerHTTPListenerAttribute")
+def set_http(cloud: Cloud, call: Call) -> Answer:
+    return _set(cloud, call, "http")
+
+
+@operation("SetLoadBalancerHTTPSListenerAttribute")
+def set_https(cloud: Cloud, call: Call) -> Answer:
+    return _set(cloud, call, "https")
 
 
 @operation("SetLoadBalancerTCPListenerAttribute")
@@ -143,7 +189,42 @@ def _describe(cloud: Cloud, call: Call, protocol: str) -> Answer:
         "ListenerPort": listener.port,
         "Status": listener.status,
         "Tags": {"Tag": tag_list(listener.tags)},
+        **_parts(listener),
     }
+
+
+def _parts(listener: Listener) -> Answer:
+    """What only listeners of layer 7 have."""
+    found: Answer = {}
+    if listener.layer_7:
+        rules = [
+            {
+                "RuleId": rule.id,
+                "RuleName": rule.name,
+                "Domain": rule.domain,
+                "Url": rule.url,
+                "VServerGroupId": rule.group,
+            }
+            for rule in listener.rules
+        ]
+        found["Rules"] = {"Rule": rules}
+    if listener.protocol == "https":
+        domains = [
+            {"Domain": entry.domain, "DomainExtensionId": entry.id, "ServerCertificateId": entry.certificate}
+            for entry in listener.domain_extensions
+        ]
+        found["DomainExtensions"] = {"DomainExtension": domains}
+    return found
+
+
+@operation("DescribeLoadBalancerHTTPListenerAttribute")
+def describe_http(cloud: Cloud, call: Call) -> Answer:
+    return _describe(cloud, call, "http")
+
+
+@operation("DescribeLoadBalancerHTTPSListenerAttribute")
+def describe_https(cloud: Cloud, call: Call) -> Answer:
+    return _describe(cloud, call, "https")
 
 
 @operation("DescribeLoadBalancerTCPListenerAttribute")
@@ -161,7 +242,8 @@ def _listed(call: Call, balancer: LoadBalancer, listener: Listener) -> dict[str,
     config = fields[_CONFIG[listener.protocol]].fields
     seen = _seen(listener)
     own = {name: value for name, value in seen.items() if name in config}
-    own["ProxyProtocolV2Enabled"] = str(seen["ProxyProtocolV2Enabled"]).lower()  # a text in this answer alone
+    if "ProxyProtocolV2Enabled" in own:
+        own["ProxyProtocolV2Enabled"] = str(own["ProxyProtocolV2Enabled"]).lower()  # a text in this answer alone
     return {
         **{name: value for name, value in seen.items() if name in fields},
         **({"AclIds": listener.access_lists} if listener.access_lists else {}),
@@ -229,6 +311,9 @@ def stop(cloud: Cloud, call: Call) -> Answer:
 def delete(cloud: Cloud, call: Call) -> Answer:
     balancer, listener = find_listener(cloud, call)
     cloud.lifecycle.ready(listener, "delete")
+    targets = [other.settings["ForwardPort"] for other in balancer.listeners.values() if other.redirects]
+    if listener.protocol == "https" and listener.port in targets:
+        raise ApiError("ListenerForwardExist")
     del balancer.listeners[listener.key]
     if not balancer.listeners and cloud.switches["last_listener"] == "deactivate":
         balancer.attributes["LoadBalancerStatus"] = "inactive"

@@ -123,6 +123,16 @@ def _users(cloud: Cloud, group: ServerGroup) -> list[dict[str, Any]]:
     ]
 
 
+def _rules(cloud: Cloud, group: ServerGroup) -> list[dict[str, Any]]:
+    balancer = cloud.state.load_balancers[group.load_balancer]
+    return [
+        {"RuleId": rule.id, "RuleName": rule.name, "Domain": rule.domain, "Url": rule.url}
+        for listener in balancer.listeners.values()
+        for rule in listener.rules
+        if rule.group == group.id
+    ]
+
+
 @operation("DescribeVServerGroups")
 def describe_all(cloud: Cloud, call: Call) -> Answer:
     balancer = find_balancer(cloud, call)
@@ -141,7 +151,7 @@ def describe_all(cloud: Cloud, call: Call) -> Answer:
         if call.parameters.flag("IncludeListener"):
             users["Listeners"] = {"Listener": _users(cloud, group)}
         if call.parameters.flag("IncludeRule"):
-            users["Rules"] = {"Rule": []}
+            users["Rules"] = {"Rule": _rules(cloud, group)}
         if users:
             entry["AssociatedObjects"] = users
         found.append(entry)
@@ -168,6 +178,8 @@ def delete(cloud: Cloud, call: Call) -> Answer:
     group = _changing(cloud, call)
     if _users(cloud, group):
         raise ApiError("RspoolVipExist")
+    if _rules(cloud, group):
+        raise ApiError("RspoolRuleExist")
     del cloud.state.server_groups[group.id]
     return {}
 

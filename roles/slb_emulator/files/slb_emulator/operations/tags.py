@@ -22,6 +22,8 @@ def _resources(cloud: Cloud, call: Call) -> dict[str, Tags]:
         return {group.id: group.tags for group in cloud.state.server_groups.values() if group.region == call.region}
     if kind == "masterslaveservergroup":
         return {group.id: group.tags for group in cloud.state.failover_groups.values() if group.region == call.region}
+    if kind == "certificate":
+        return {found.id: found.tags for found in cloud.state.certificates.values() if found.region == call.region}
     if kind == "acl":
         return {found.id: found.tags for found in cloud.state.access_lists.values() if found.region == call.region}
     balancers = [balancer for balancer in cloud.state.load_balancers.values() if balancer.region == call.region]

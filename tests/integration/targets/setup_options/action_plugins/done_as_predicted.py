@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 #: What of the emulator's state is no load balancer: its counters and its surroundings.
 SURROUNDINGS = ("sequence", "client_tokens", "health", "drains", "links_down", "switches", "inventory")
 #: What the emulator notes of transitions that are over.
-CLOCKWORK = ("next_status", "next_at", "busy_until", "servers_busy_until")
+CLOCKWORK = ("next_status", "next_at", "busy_until", "servers_busy_until", "domains_busy_until")
 #: Any value, and all that is below a path.
 ANYTHING = "*"
 
@@ -90,15 +90,25 @@ def read(path: pathlib.Path) -> Leaves:
 
 
 def leaves(value: t.Any, path: str = "") -> t.Iterator[tuple[str, t.Any]]:
-    """Values by their paths. A server in a list is known by its id and port, for its place says nothing."""
+    """Values by their paths. What is in a list is known by what it is called, for its place says nothing."""
     if isinstance(value, list):
-        value = {f"{server['server_id']}:{server['port']}": server for server in value}
+        if not all(isinstance(entry, dict) for entry in value):
+            yield path, " ".join(sorted(value))
+            return
+        value = {called(entry): entry for entry in value}
     if not isinstance(value, dict):
         yield path, value
         return
     for name, inner in value.items():
         if name not in CLOCKWORK:
             yield from leaves(inner, f"{path}.{name}" if path else name)
+
+
+def called(entry: t.Mapping[str, t.Any]) -> str:
+    """A server by its id and port, a rule by its domain and URL, a further domain by itself."""
+    return (
+        f"{entry['server_id']}:{entry['port']}" if "server_id" in entry else f"{entry['domain']}{entry.get('url', '')}"
+    )
 
 
 def changes(before: Leaves, after: Leaves) -> Leaves:

@@ -12,6 +12,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.diagnosi
     EXPECTED,
     OK,
     PROBLEM,
+    SERVICES,
     Node,
     diagnose,
 )
@@ -40,50 +41,50 @@ def proxies(endpoint="timed_out", status=None):
 CLIENT = Node("client-1", "open", 200)
 
 MATRICES = {
-    "all is well": ([*masters(), CLIENT], [("apiservers_ready", OK), ("endpoint_reached", OK)]),
+    "all is well": ([*masters(), CLIENT], [("servers_ready", OK), ("endpoint_reached", OK)]),
     "proxies are backends, so they time out": (
         [*masters(), *proxies(), CLIENT],
-        [("hairpin_of_proxies", EXPECTED), ("apiservers_ready", OK), ("endpoint_reached", OK)],
+        [("hairpin_of_proxies", EXPECTED), ("servers_ready", OK), ("endpoint_reached", OK)],
     ),
     "before init, refused": (
         [*masters("refused", "refused"), Node("client-1", "refused")],
-        [("no_apiserver", EXPECTED), ("endpoint_waits", EXPECTED)],
+        [("no_server", EXPECTED), ("endpoint_waits", EXPECTED)],
     ),
     "before init, closed, and proxies that time out": (
         [*masters("closed", "refused"), *proxies()],
-        [("no_apiserver", EXPECTED), ("hairpin_of_proxies", EXPECTED), ("endpoint_waits", EXPECTED)],
+        [("no_server", EXPECTED), ("hairpin_of_proxies", EXPECTED), ("endpoint_waits", EXPECTED)],
     ),
     "before init, the port is filtered": (
         [*masters("timed_out", "refused"), Node("client-1", "timed_out")],
-        [("endpoint_timed_out", PROBLEM), ("no_apiserver", EXPECTED)],
+        [("endpoint_timed_out", PROBLEM), ("no_server", EXPECTED)],
     ),
     "hairpin of the masters": (
         [*masters("timed_out", backend=True), CLIENT],
-        [("hairpin", PROBLEM), ("apiservers_ready", OK), ("endpoint_reached", OK)],
+        [("hairpin", PROBLEM), ("servers_ready", OK), ("endpoint_reached", OK)],
     ),
     "one node that is no backend is shut out": (
         [*masters(), Node("worker-1", "timed_out")],
-        [("endpoint_timed_out", PROBLEM), ("apiservers_ready", OK)],
+        [("endpoint_timed_out", PROBLEM), ("servers_ready", OK)],
     ),
     "the name does not resolve": (
         [*masters(), Node("worker-1", "unreachable")],
-        [("endpoint_unreachable", PROBLEM), ("apiservers_ready", OK)],
+        [("endpoint_unreachable", PROBLEM), ("servers_ready", OK)],
     ),
     "apiservers are ready, but the endpoint refuses": (
         [*masters("refused"), Node("client-1", "open", 503)],
-        [("endpoint_fails", PROBLEM), ("apiservers_ready", OK)],
+        [("endpoint_fails", PROBLEM), ("servers_ready", OK)],
     ),
     "something else answers": (
         [*masters(), Node("client-1", "open")],
-        [("endpoint_fails", PROBLEM), ("apiservers_ready", OK)],
+        [("endpoint_fails", PROBLEM), ("servers_ready", OK)],
     ),
     "all apiservers run, none is ready": (
         masters("closed", "open", local_status=500),
-        [("apiserver_not_ready", PROBLEM), ("endpoint_waits", EXPECTED)],
+        [("server_not_ready", PROBLEM), ("endpoint_waits", EXPECTED)],
     ),
     "one apiserver is down": (
         [*masters()[:2], Node("master-3", "open", 200, "refused")],
-        [("apiserver_not_ready", PROBLEM), ("endpoint_reached", OK)],
+        [("server_not_ready", PROBLEM), ("endpoint_reached", OK)],
     ),
     "no masters": ([CLIENT], [("endpoint_reached", OK)]),
     "nobody": ([], []),
@@ -92,11 +93,15 @@ MATRICES = {
 
 @pytest.mark.parametrize(("nodes", "expected"), MATRICES.values(), ids=MATRICES)
 def test_matrices(nodes, expected):
-    assert [(finding.code, finding.severity) for finding in diagnose(nodes, ENDPOINT)] == expected
+    assert [
+        (finding.code, finding.severity) for finding in diagnose(nodes, ENDPOINT, SERVICES["kube_apiserver"])
+    ] == expected
 
 
 def finding(name, code):
-    return next(found for found in diagnose(MATRICES[name][0], ENDPOINT) if found.code == code)
+    return next(
+        found for found in diagnose(MATRICES[name][0], ENDPOINT, SERVICES["kube_apiserver"]) if found.code == code
+    )
 
 
 def test_the_hairpin_is_one_sentence_with_its_cures():
@@ -132,9 +137,9 @@ def test_what_an_endpoint_that_fails_does_instead(name, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("all apiservers run, none is ready", "3 of 3 apiservers are not ready (master-1: /readyz answers 500;"),
+        ("all apiservers run, none is ready", "3 of 3 apiservers are not ready (master-1: answers 500;"),
         ("one apiserver is down", "1 of 3 apiservers are not ready (master-3: port refused)"),
     ],
 )
 def test_apiservers_that_are_not_ready(name, words):
-    assert words in finding(name, "apiserver_not_ready").message
+    assert words in finding(name, "server_not_ready").message

@@ -38,7 +38,7 @@ def nodes():
             "backend": True,
             "probes": [met("endpoint", "timed_out", None), met("haproxy-1/ready", "refused", None), met("master-1")],
         },
-        {"name": "master-1", "address": "192.0.2.11", "roles": ["master"], "backend": False, "probes": probes},
+        {"name": "master-1", "address": "192.0.2.11", "roles": ["server"], "backend": False, "probes": probes},
         {
             "name": "client-1",
             "address": "192.0.2.31",
@@ -55,11 +55,11 @@ def codes(made):
 
 def test_a_front_end_that_is_well():
     made = report.build("prod", ENDPOINT, CLOUD, nodes())
-    assert made["healthy"] and codes(made) == ["hairpin_of_proxies", "apiservers_ready", "endpoint_reached"]
+    assert made["healthy"] and codes(made) == ["hairpin_of_proxies", "servers_ready", "endpoint_reached"]
     assert [backend["node"] for backend in made["slb"]["backends"]] == ["haproxy-1", None]
     # what a proxy says of itself does not count
     assert made["load_balancers"] == [{"name": "haproxy-1", "address": "192.0.2.21", "result": "open", "ready": True}]
-    assert made["apiservers"] == [
+    assert made["servers"] == [
         {
             "name": "master-1",
             "address": "192.0.2.11",
@@ -120,7 +120,7 @@ def test_a_node_that_could_not_be_reached():
     matrix[1]["probes"] = None
     made = report.build("prod", ENDPOINT, CLOUD, matrix)
     assert codes(made)[0] == "node_unreached" and made["findings"][0]["nodes"] == ["master-1"] and not made["healthy"]
-    assert made["apiservers"][0]["ready"] is False
+    assert made["servers"][0]["ready"] is False
 
 
 def test_before_the_first_apiserver_nothing_is_wrong_and_nothing_is_well():
@@ -128,7 +128,7 @@ def test_before_the_first_apiserver_nothing_is_wrong_and_nothing_is_well():
     for node in matrix:
         node["probes"] = [met("endpoint", "refused", None), met("master-1", "refused", None)]
     made = report.build("prod", ENDPOINT, CLOUD, matrix)
-    assert codes(made) == ["no_apiserver", "endpoint_waits"] and not made["healthy"]
+    assert codes(made) == ["no_server", "endpoint_waits"] and not made["healthy"]
 
 
 def test_lines():

@@ -12,10 +12,10 @@ import shlex
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import container
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.container import Container
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.parse import limit_line
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import container
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.container import Container
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.parse import limit_line
 
 OLD = Container("/usr/bin/podman", "4.3.1", "clusterfront-haproxy", "haproxy@sha256:0", ("/srv:/srv:ro",))
 NEW = dataclasses.replace(OLD, version="5.4.2")
@@ -25,10 +25,20 @@ CONFIG = "/etc/haproxy/current/haproxy.cfg"
 MASTER = "/run/haproxy/master.sock"
 
 
+def job(box, config=CONFIG):
+    """What HAProxy does in a container."""
+    directory = config.partition("/current")[0]
+    return HAProxy(directory, "", "", "", "", "", MASTER, 1, box).job(box)
+
+
+def text_of(box, limit):
+    return container.unit_text(box, job(box), limit)
+
+
 def unit(box, limit=9000):
     """The sections of a unit; what comes more than once is a list."""
     found = {}
-    for line in container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, limit).splitlines():
+    for line in text_of(box, limit).splitlines():
         if line.startswith("["):
             section = found.setdefault(line.strip("[]"), {})
         elif "=" in line and not line.startswith("#"):
@@ -40,7 +50,7 @@ def unit(box, limit=9000):
 def test_who_has_quadlets():
     assert NEW.quadlet and not OLD.quadlet and not DOCKER.quadlet
     assert dataclasses.replace(OLD, version="4.4.0").quadlet and not dataclasses.replace(NEW, version="").quadlet
-    settings = Settings("/etc/haproxy", "", "clusterfront-haproxy.service", "/units", "", "", MASTER, 1, NEW)
+    settings = HAProxy("/etc/haproxy", "", "clusterfront-haproxy.service", "/units", "", "", MASTER, 1, NEW)
     assert settings.unit_file == "/etc/containers/systemd/clusterfront-haproxy.container"
     assert dataclasses.replace(settings, container=OLD).unit_file == "/units/clusterfront-haproxy.service"
 
@@ -58,7 +68,7 @@ def test_every_unit_reloads_the_container_that_runs(box):
 
 @pytest.mark.parametrize("box", [OLD, NEW, DOCKER])
 def test_every_container_sees_the_parent_of_the_releases(box):
-    text = container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, None)
+    text = text_of(box, None)
     for volume in ("/etc/haproxy:/etc/haproxy:ro,z", "/run/haproxy:/run/haproxy:z", "/srv:/srv:ro"):
         assert f"olume={volume}" in text
     assert f"-W -db -f {CONFIG} -S {MASTER}" in text and "/releases" not in text
@@ -94,23 +104,23 @@ def test_a_unit_of_docker():
 @pytest.mark.parametrize("box", [OLD, NEW, DOCKER])
 def test_a_limit_is_remembered_and_makes_no_other_container(box):
     def label(limit):
-        words = container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, limit).split()
+        words = text_of(box, limit).split()
         return [word for word in words if word.startswith("--label=")]
 
-    assert limit_line(container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, 9000)) == 9000
-    assert limit_line(container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, None)) is None
+    assert limit_line(text_of(box, 9000)) == 9000
+    assert limit_line(text_of(box, None)) is None
     assert label(None) == label(9000) != []
 
 
 def test_what_makes_another_container():
     def made_from(box, config=CONFIG):
-        return container.fingerprint(box, "/etc/haproxy", config, MASTER)
+        return container.fingerprint(job(box, config))
 
     others = {
         made_from(dataclasses.replace(OLD, image="other")),
         made_from(dataclasses.replace(OLD, mounts=())),
         made_from(DOCKER),
-        made_from(OLD, "/x"),
+        made_from(OLD, "/x/current/haproxy.cfg"),
     }
     assert len(others) == 4 and made_from(OLD) not in others
     # A podman that was upgraded runs on with what it runs.
@@ -118,10 +128,10 @@ def test_what_makes_another_container():
 
 
 def test_what_reads_a_configuration_before_it_is_live():
-    words = container.check_command(OLD, "/etc/haproxy", "/etc/haproxy/releases/.staged-1")
+    words = container.check_command(OLD, job(OLD), "/etc/haproxy", "/etc/haproxy/releases/.staged-1")
     assert words[:3] == ["/usr/bin/podman", "run", "--rm"] and words[-1] == "haproxy@sha256:0"
     assert "--entrypoint=haproxy" in words and "--network=host" in words
-    assert "--volume=/tmp/x:/tmp/x:ro,z" in container.check_command(OLD, "/etc/haproxy", "/tmp/x")
+    assert "--volume=/tmp/x:/tmp/x:ro,z" in container.check_command(OLD, job(OLD), "/etc/haproxy", "/tmp/x")
     assert not any("releases" in word for word in words)
 
 
@@ -131,6 +141,7 @@ def test_what_reads_a_configuration_before_it_is_live():
         (0, "true 4711 0123456789ab\n", (4711, "0123456789ab")),
         (0, "true 4711 <no value>\n", (4711, "<no")),
         (0, "true 4711 \n", (4711, "")),
+        (0, "time=... level=warning msg=\"deprecated\"\ntrue 4711 0123456789ab\n", (4711, "0123456789ab")),
         (0, "false 0 0123456789ab\n", (0, "")),
         (125, "Error: no such container", (0, "")),
         (0, "", (0, "")),
@@ -144,5 +155,5 @@ def test_what_runs(code, output, wanted):
 def test_units_are_read_by_whoever_reads_units():
     for box in (OLD, NEW, DOCKER):
         parser = configparser.RawConfigParser(strict=False)
-        parser.read_string(container.unit_text(box, "/etc/haproxy", CONFIG, MASTER, 1))
+        parser.read_string(text_of(box, 1))
         assert "Unit" in parser and "Service" in parser

@@ -19,9 +19,10 @@ import time
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import files, host, release
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import Listener, ReleaseError
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files, release
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.proxy import File, Listener, ReleaseError, Wanted
 
 BINARY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(not BINARY, reason="NO HAPROXY ON THIS MACHINE: releases were not brought live")
@@ -103,17 +104,17 @@ class Machine:
         self.directory = directory
         self.pem = directory / "source.pem"
         self.ports = dict(zip(("web", "plain", "answer", "other"), free_ports(4)))
-        self.settings = Settings(
+        self.settings = HAProxy(
             str(directory / "etc"), BINARY, "haproxy.service", str(directory / "units"), "", str(directory / "admin.sock"),
             str(directory / "master.sock"), 8,
         )  # fmt: skip
         self.content = CONTENT.format(directory=directory, **self.ports)
 
     def release(self, content=None, **changes):
-        wanted = release.Wanted(
+        wanted = Wanted(
             content or self.content, (), None, 0,
             (Listener("127.0.0.1", self.ports["web"], None), Listener("127.0.0.1", self.ports["plain"], "/")), 3,
-            files=(release.File("web.pem", str(self.pem), "'web' has tls.certificate", ("certificate", "key")),),
+            files=(File("web.pem", str(self.pem), "'web' has tls.certificate", ("certificate", "key")),),
         )  # fmt: skip
         return release.release(self.settings, dataclasses.replace(wanted, **changes), False)[1]
 
@@ -247,7 +248,7 @@ def test_a_server_that_is_drained_meanwhile_is_not_lost(live):
 
 
 #: The step before which a run dies, and the code that lets it.
-DEATHS = {"stage": "files.name_release = die", "flip": "files.flip = die", "reload": "release.drive = die"}
+DEATHS = {"stage": "files.name_release = die", "flip": "files.flip = die", "reload": "HAProxy.drive = die"}
 
 
 @pytest.mark.parametrize("step", DEATHS)
@@ -256,13 +257,15 @@ def test_a_run_that_is_killed_leaves_one_that_serves(live, step, collections_pat
     (live.directory / "new.cfg").write_text(content)
     script = f"""
 import dataclasses, os, signal
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import files, host, release
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files, release
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.proxy import File, Wanted
 def die(*dummy, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 {DEATHS[step]}
-release.release(Settings(*{dataclasses.astuple(live.settings)!r}), release.Wanted(open({str(live.directory / "new.cfg")!r}).read(), (),
-    None, 0, (), 3, files=(release.File("web.pem", {str(live.pem)!r}, "x"),)), False)
+release.release(HAProxy(*{dataclasses.astuple(live.settings)!r}), Wanted(open({str(live.directory / "new.cfg")!r}).read(), (),
+    None, 0, (), 3, files=(File("web.pem", {str(live.pem)!r}, "x"),)), False)
 """
     with Load(live.served) as load:
         done = subprocess.run(

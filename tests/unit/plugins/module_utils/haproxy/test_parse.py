@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import parse
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import parse as common
 
 CONTENT = "global\n    description clusterfront @release@\nlisten a\n    bind :9999\n    bnid :9998\n"
 
@@ -94,9 +95,9 @@ def test_master_counts_only_new_workers():
 
 def test_limits():
     text = "Limit  Soft Limit Hard Limit\nMax open files            1024                 10000                files\n"
-    assert parse.parse_limit(text) == 10000
-    assert parse.parse_limit(text.replace("10000", "unlimited")) == 2**30
-    assert parse.parse_limit("") is None
+    assert common.parse_limit(text) == 10000
+    assert common.parse_limit(text.replace("10000", "unlimited")) == 2**30
+    assert common.parse_limit("") is None
 
 
 def test_servers_are_counted():
@@ -127,7 +128,7 @@ def test_the_socket_that_listens():
         "   0: 0100007F:22B8 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n"
         "   1: 00000000:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0\n"
     )
-    assert parse.parse_listening(text, 8888) == [parse.Listening("0.0.0.0", "4712")]
-    assert parse.parse_listening(text, 80) == []
+    assert common.parse_listening(text, 8888) == [common.Listening("0.0.0.0", "4712")]
+    assert common.parse_listening(text, 80) == []
     text = "0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0 0 0 0 0 4713 1 0\n"
-    assert parse.parse_listening(text, 80) == [parse.Listening("::1", "4713")]
+    assert common.parse_listening(text, 80) == [common.Listening("::1", "4713")]

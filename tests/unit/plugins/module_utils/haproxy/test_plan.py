@@ -9,7 +9,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import plan
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.parse import Master, Server, limit_line
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.parse import Master
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import plan as common
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.parse import Server, limit_line
 
 CONTENT = "global\n    description clusterfront @release@\nlisten a\n    bind :9999\n    bnid :9998\n"
 UP = Server("UP", "L7OK", "")
@@ -17,13 +19,15 @@ DOWN = Server("DOWN", "L4CON", "Connection refused")
 FRESH = Server("UP", "INI", "")
 DROP_IN = "drop-in"
 DONE = {
-    "linked": "new", "text": "text", "staged": "text", "loaded": "new", "releases": ("new", "old"), "leftovers": (), "active": True,
+    "linked": "new", "text": "text", "staged": "text", "loaded": "new", "stale": False, "releases": ("new", "old"), "leftovers": (), "active": True,
     "ours": True, "pid": 12, "unit_file": DROP_IN, "stale_unit": False,
 }  # fmt: skip
 
 
 def planned(keep=3, raise_to=None, **differences):
-    return plan.make_plan(plan.State(**{**DONE, **differences}), "new", "text", DROP_IN, raise_to, keep)
+    return common.make_plan(
+        common.State(**{**DONE, **differences}), "new", "text", DROP_IN, common.Limit(None, raise_to), keep
+    )
 
 
 # every state that a killed run can leave
@@ -45,6 +49,11 @@ def planned(keep=3, raise_to=None, **differences):
         # killed after staging, after the flip, after the drop-in
         ({"linked": "old", "text": "o", "loaded": "old"}, ["flip", "reload"]),
         ({"loaded": "old"}, ["reload"]),
+        # killed after the states of servers were written
+        ({"stale": True}, ["reload"]),
+        # the file at the usual place was edited, or a run was killed before it was written
+        ({"apart": True}, []),
+        ({"apart": True, "text": "other"}, ["flip", "reload"]),
         ({"stale_unit": True}, ["daemon_reload"]),
         ({"active": False, "loaded": None, "ours": False}, ["start"]),
         # the package's own configuration is running
@@ -74,14 +83,14 @@ def test_plan_goes_back_to_what_is_known_to_run():
 
 
 def test_release_names():
-    name = plan.release_id(CONTENT, {})
-    assert name == plan.release_id(CONTENT, {}) and len(name) == 12
+    name = common.release_id(CONTENT, {})
+    assert name == common.release_id(CONTENT, {}) and len(name) == 12
     names = {
         name,
-        plan.release_id(CONTENT + "\n", {}),
-        plan.release_id(CONTENT, {"/ca": None}),
-        plan.release_id(CONTENT, {"/ca": b"1"}),
-        plan.release_id(CONTENT, {"/ca": b"2"}),
+        common.release_id(CONTENT + "\n", {}),
+        common.release_id(CONTENT, {"/ca": None}),
+        common.release_id(CONTENT, {"/ca": b"1"}),
+        common.release_id(CONTENT, {"/ca": b"2"}),
     }
     assert len(names) == 5
 
@@ -123,21 +132,21 @@ def test_too_many_connections_for_several_listens():
 def test_lost_servers():
     before = {"a/1": UP, "a/2": DOWN, "a/3": UP, "b/1": UP}
     after = {"a/1": DOWN, "a/2": DOWN, "b/1": FRESH}
-    assert plan.lost_server(before, after) == "server a/1 was up before and is DOWN now (L4CON Connection refused)"
-    assert plan.lost_server(before, {"a/1": FRESH}) == "server a/1 was up before and has not been checked since"
-    assert plan.lost_server(before, {"a/1": UP, "a/2": DOWN}) is None
+    assert common.lost_server(before, after) == "server a/1 was up before and is DOWN now (L4CON Connection refused)"
+    assert common.lost_server(before, {"a/1": FRESH}) == "server a/1 was up before and has not been checked since"
+    assert common.lost_server(before, {"a/1": UP, "a/2": DOWN}) is None
 
 
 def test_servers_that_are_meant_to_be_down_are_not_lost():
     before, after = {"a/1": UP, "a/2": UP}, {"a/1": DOWN, "a/2": UP}
-    assert plan.lost_server(before, after, {"a/1"}) is None
-    assert plan.outage({"a/1": UP}, {"a/1": DOWN}, {"a/1"}) is None
+    assert common.lost_server(before, after, {"a/1"}) is None
+    assert common.outage({"a/1": UP}, {"a/1": DOWN}, {"a/1"}) is None
 
 
 def test_outages():
     before = {"a/1": UP, "a/2": UP, "b/1": UP, "c/1": DOWN}
-    assert plan.outage(before, {"a/1": DOWN, "a/2": UP, "c/1": DOWN}) is None
-    assert plan.outage(before, {"a/1": DOWN, "a/2": DOWN, "b/1": UP}) == (
+    assert common.outage(before, {"a/1": DOWN, "a/2": UP, "c/1": DOWN}) is None
+    assert common.outage(before, {"a/1": DOWN, "a/2": DOWN, "b/1": UP}) == (
         "backend a lost all its servers (Connection refused)"
     )
 
@@ -156,3 +165,7 @@ def test_outages():
 )
 def test_failed_reloads(now, seconds, wanted):
     assert plan.reload_failed(Master((15,), 0), now, seconds) is wanted
+
+
+def test_limits_have_room():
+    assert [common.rounded_up(needed) for needed in (1, 4096, 4097)] == [4096, 4096, 8192]

@@ -22,9 +22,11 @@ import time
 
 import pytest
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import files, host, release, server
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.files import Settings
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.host import ReleaseError
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import host
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.proxy import HAProxy
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files, release, server
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.proxy import ReleaseError, Wanted
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.states import Count
 
 BINARY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 pytestmark = pytest.mark.skipif(not BINARY, reason="NO HAPROXY ON THIS MACHINE: draining was not tried")
@@ -85,17 +87,17 @@ class Proxy:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.settings = Settings(
+        self.settings = HAProxy(
             directory, BINARY, "none.service", directory, "", f"{directory}/admin.sock", f"{directory}/master.sock", 10
         )
         a, b = (server.server_address[1] for server in self.servers)
-        self.wanted = release.Wanted(
+        self.wanted = Wanted(
             CONTENT.format(directory=directory, port=self.port, balance=balance, a=a, b=b), (), None, 0, (), 3
         )
         os.makedirs(self.settings.releases)
         new = self.prepared()
         with files.staged(self.settings, {}) as staged:
-            files.write(os.path.join(staged, files.CONFIG), new.text, 0o640)
+            files.write(os.path.join(staged, self.settings.CONFIG), new.text, 0o640)
             files.name_release(self.settings, staged, new.name)
         files.flip(self.settings, new.name)
 
@@ -111,7 +113,7 @@ class Proxy:
         until(self.loaded, "start")
 
     def loaded(self):
-        return release.not_loaded(self.settings, files.linked_release(self.settings)) is None
+        return self.settings.not_loaded(files.linked_release(self.settings)) is None
 
     def stop(self):
         self.process.terminate()
@@ -185,7 +187,7 @@ def test_a_held_stream_ends_by_itself_and_the_wait_with_it(proxy):
     held = proxy.hold("a")
     assert proxy.do(state="drain").needed
     assert proxy.spread() == {"b"}
-    assert server.count(proxy.settings, ["web/a"])["web/a"].all == 1
+    assert proxy.settings.count(["web/a"])["web/a"].all == 1
     threading.Timer(1.0, held.close).start()
     waited = server.wait(proxy.settings, ["web/a"], 0, 10, "fail")
     assert 0.5 < waited < 5
@@ -202,7 +204,7 @@ def test_a_wait_that_takes_too_long(proxy):
     assert server.wait(proxy.settings, ["web/a"], 1, 5, "fail") < 0.5
     assert server.wait(proxy.settings, ["web/a"], 0, 0.3, "go_on") >= 0.3
     held.sendall(b"x")
-    assert server.count(proxy.settings, ["web/a"])["web/a"].current == 1
+    assert proxy.settings.count(["web/a"])["web/a"].current == 1
     server.wait(proxy.settings, ["web/a"], 0, 0.3, "cut")
     assert held.recv(1) == b""
     held.close()
@@ -212,7 +214,7 @@ def test_sessions_of_a_replaced_worker_are_waited_for_and_cut(proxy):
     held = proxy.hold("a")
     proxy.do(state="drain")
     proxy.reload()
-    assert server.count(proxy.settings, ["web/a"])["web/a"] == server.Count(0, 1)
+    assert proxy.settings.count(["web/a"])["web/a"] == Count(0, 1)
     with pytest.raises(ReleaseError, match="1 session, 1 of them in processes that a reload has replaced"):
         server.wait(proxy.settings, ["web/a"], 0, 0.2, "fail")
     held.sendall(b"x")
@@ -294,8 +296,8 @@ def test_looking_changes_nothing(proxy):
     held.close()
 
 
-@pytest.mark.parametrize("step", ["tell", "write_config"])
-def test_a_run_that_was_killed_is_completed(proxy, monkeypatch, step):
+@pytest.mark.parametrize(("place", "step"), [(HAProxy, "tell"), (server, "write_config")])
+def test_a_run_that_was_killed_is_completed(proxy, monkeypatch, place, step):
     class Killed(BaseException):
         pass
 
@@ -303,7 +305,7 @@ def test_a_run_that_was_killed_is_completed(proxy, monkeypatch, step):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(server, step, die)
+        patch.setattr(place, step, die)
         with pytest.raises(Killed):
             proxy.do(state="drain")
     assert proxy.do(state="drain").needed

@@ -9,7 +9,16 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy import states
-from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.states import Intent, Runtime, StateError
+from ansible_collections.clusterfront.ha.plugins.module_utils._haproxy.states import Runtime
+from ansible_collections.clusterfront.ha.plugins.module_utils._proxy.states import (
+    Intent,
+    StateError,
+    choose,
+    dump_states,
+    emptied,
+    merge,
+    parse_states,
+)
 
 CONFIG = """\
 global
@@ -59,9 +68,9 @@ def test_a_line_that_somebody_edited_stays():
 
 
 def test_the_file():
-    text = states.dump_states({**LOST, "web/c": Intent()})
-    assert states.parse_states(text, "f") == LOST
-    assert states.parse_states(None, "f") == {} and states.dump_states({}) == "{}\n"
+    text = dump_states({**LOST, "web/c": Intent()})
+    assert parse_states(text, "f") == LOST
+    assert parse_states(None, "f") == {} and dump_states({}) == "{}\n"
 
 
 def test_a_section_without_a_name_has_no_servers():
@@ -73,12 +82,12 @@ def test_a_file_that_is_none(text):
     with pytest.raises(
         StateError, match=r"^f holds no states of servers \(.*\); repair it, or remove it to forget them all\.$"
     ):
-        states.parse_states(text, "f")
+        parse_states(text, "f")
 
 
 def test_a_file_with_a_strange_state():
     with pytest.raises(StateError, match="f has the state 'off' for a/b; it has to be one of ready, drain, maint."):
-        states.parse_states('{"a/b": {"state": "off"}}', "f")
+        parse_states('{"a/b": {"state": "off"}}', "f")
 
 
 def test_what_a_process_says():
@@ -102,24 +111,24 @@ def test_sessions_of_a_server():
 
 def test_which_servers_are_meant():
     known = states.server_lines(CONFIG)
-    assert states.choose(known, "a", None) == ["tcp/a", "web/a"] and states.choose(known, "a", "web") == ["web/a"]
+    assert choose(known, "a", None) == ["tcp/a", "web/a"] and choose(known, "a", "web") == ["web/a"]
     with pytest.raises(StateError, match="^Backend last has no server a; there are last/d, tcp/a, web/a, web/b.$"):
-        states.choose(known, "a", "last")
+        choose(known, "a", "last")
     with pytest.raises(StateError, match="^No backend has a server x; there are none.$"):
-        states.choose({}, "x", None)
+        choose({}, "x", None)
 
 
 def test_a_request_keeps_what_it_does_not_name():
     now = Intent("drain", 5)
-    assert states.merge(now, None, None) == now
-    assert states.merge(now, "ready", None) == Intent("ready", 5)
-    assert states.merge(now, None, "7") == Intent("drain", 7)
-    assert states.merge(now, "ready", "configured") == Intent()
+    assert merge(now, None, None) == now
+    assert merge(now, "ready", None) == Intent("ready", 5)
+    assert merge(now, None, "7") == Intent("drain", 7)
+    assert merge(now, "ready", "configured") == Intent()
     for weight in ("257", "-1", "x"):
         with pytest.raises(
             StateError, match=f"weight is '{weight}'; it has to be a number from 0 to 256, or configured."
         ):
-            states.merge(now, None, weight)
+            merge(now, None, weight)
 
 
 UP = Runtime(0, 5, "UP")
@@ -156,9 +165,9 @@ def test_what_a_process_is_told(now, wanted, told):
 def test_a_backend_that_would_be_empty():
     both = {"web/a": UP, "web/b": UP, "tcp/a": UP}
     drained = {"web/a": Intent("drain"), "web/b": Intent("ready", 0), "tcp/a": Intent("drain")}
-    assert states.emptied(["web/a"], drained, both) is None
-    assert states.emptied(["web/a", "web/b"], drained, both) == "web"
-    assert states.emptied(["web/a", "tcp/a"], drained, both) == "tcp"
-    assert states.emptied(["web/a"], drained, {"web/a": UP, "web/b": MAINT}) == "web"
-    assert states.emptied(["web/a"], drained, {"web/a": DRAINED}) is None
-    assert states.emptied(["web/a"], drained, {}) is None
+    assert emptied(["web/a"], drained, both) is None
+    assert emptied(["web/a", "web/b"], drained, both) == "web"
+    assert emptied(["web/a", "tcp/a"], drained, both) == "tcp"
+    assert emptied(["web/a"], drained, {"web/a": UP, "web/b": MAINT}) == "web"
+    assert emptied(["web/a"], drained, {"web/a": DRAINED}) is None
+    assert emptied(["web/a"], drained, {}) is None

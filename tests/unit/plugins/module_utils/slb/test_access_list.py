@@ -17,9 +17,10 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     Access,
     AccessList,
     AclEntry,
+    FrontEnd,
     LoadBalancer,
     front_end,
-    lists_only,
+    region_only,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError, Immutable, LookupFailed
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import build
@@ -57,7 +58,7 @@ STATE = CloudState(load_balancer=INSTANCE, listeners=(LISTENER,), access_lists=(
 
 
 def alone(**options):
-    return lists_only({"name": OWNER, "access_lists": [{"name": "office", **options}]})
+    return region_only({"name": OWNER, "access_lists": [{"name": "office", **options}]})
 
 
 def whole(listener, *lists, **options):
@@ -148,7 +149,7 @@ def test_nothing_to_do():
 
 def test_all_that_changes():
     plan = build(
-        lists_only(
+        region_only(
             {
                 "name": OWNER,
                 "access_lists": [
@@ -211,7 +212,7 @@ def test_two_lists_of_one_name_and_an_id_of_none():
     ):
         build(alone(), twice)
     with pytest.raises(LookupFailed, match="the id 'acl-9' does not exist in this region"):
-        build(lists_only({"name": OWNER, "access_lists": [{"id": "acl-9"}]}), STATE)
+        build(region_only({"name": OWNER, "access_lists": [{"id": "acl-9"}]}), STATE)
 
 
 def test_a_listener_and_its_new_lists_in_one_plan():
@@ -296,7 +297,7 @@ def test_a_removal():
     plan = build(ours, dataclasses.replace(STATE, access_lists=(shared,)))
     assert plan.kept == ("access list office (acl-1) stays: it is used by tcp/6443 of lb-2",)
     # what manages the instance alone has no say in the lists of the region
-    plan = build(front_end({"name": OWNER, "state": "absent", "keeps_access_lists": True}), STATE)
+    plan = build(front_end({"name": OWNER, "state": "absent", "keeps_region": True}), STATE)
     assert (plan.steps[-1].operation, plan.predicted.access_lists) == ("DeleteLoadBalancer", (LIST,))
     foreign = dataclasses.replace(LIST, owner="somebody", facts={"listeners": []})
     plan = build(ours, CloudState(access_lists=(foreign,)))
@@ -351,7 +352,9 @@ def test_a_list_as_the_api_tells_it():
 def test_the_lists_of_a_listener_as_the_api_tells_them(told, access):
     found = listeners.observe({"ListenerPort": 80, "ListenerProtocol": "tcp", **told}, {})
     assert found.config.access_list == access
-    named = listeners.with_list_names([found], [LIST])[0].config.access_list.lists
+    named = listeners.with_names(FrontEnd(OWNER, LoadBalancer()), [found], CloudState(access_lists=(LIST,)))[
+        0
+    ].config.access_list.lists
     assert named == tuple(sorted({"acl-1": "office"}.get(name, name) for name in access.lists))
 
 
@@ -373,7 +376,7 @@ def test_what_is_shown():
     assert set(view.difference(document, CloudState(access_lists=(LIST,)))["access_lists"][0]).isdisjoint(
         {"id", "listeners"}
     )
-    other = lists_only({"name": OWNER, "access_lists": [{"id": "acl-2"}]})
+    other = region_only({"name": OWNER, "access_lists": [{"id": "acl-2"}]})
     assert view.front_end(other, CloudState(access_lists=(LIST,))) is None
     assert view.listener(LISTENER)["access_list"] == {"lists": ["office"], "type": "white"}
     removal = front_end({"name": OWNER, "state": "absent"})

@@ -355,7 +355,10 @@ REFUSED = [
     ({"listeners": [listener(description="two\tparts")]}, "characters are possible, and no control characters"),
     ({"listeners": [listener(scheduler="wlc")]}, "scheduler is 'wlc'; wrr, rr, sch and tch are possible"),
     ({"listeners": [listener(scheduler="qch")]}, "listeners[tcp/6443].scheduler is 'qch'; wrr, rr, sch and tch are"),
-    ({"listeners": [listener(protocol="http")]}, "listeners[http/6443].protocol is 'http'; tcp and udp are possible"),
+    (
+        {"listeners": [listener(protocol="quic")]},
+        "listeners[quic/6443].protocol is 'quic'; tcp, udp, http and https are possible",
+    ),
     ({"listeners": [listener(tags={"k" * 65: ""})]}, "has a key of 65 characters; 1 to 64 are possible"),
     ({"listeners": [listener(tags={"k": "see http://x"})]}, "listeners[tcp/6443].tags[k] has 'http://' or"),
     ({"access_lists": [{"name": "office", "tags": {"k": "v" * 129}}]}, "access_lists[office].tags[k] has a value of"),
@@ -367,9 +370,18 @@ REFUSED = [
     ({"listeners": [udp(connection_drain=False)]}, "connection_drain is false, but only a listener of tcp has"),
     ({"listeners": [udp(connection_drain_timeout=60)]}, "connection_drain_timeout is 60, but only a listener of tcp"),
     ({"listeners": [udp(health_check={"type": "tcp"})]}, "health_check.type is 'tcp', but only a listener of tcp has"),
-    ({"listeners": [udp(health_check={"domain": "x"})]}, "health_check.domain is 'x', but only a listener of tcp has"),
-    ({"listeners": [udp(health_check={"uri": "/x"})]}, "health_check.uri is '/x', but only a listener of tcp has"),
-    ({"listeners": [udp(health_check={"http_codes": ["http_2xx"]})]}, "is http_2xx, but only a listener of tcp has"),
+    (
+        {"listeners": [udp(health_check={"domain": "x"})]},
+        "health_check.domain is 'x', but only a listener of tcp, http and https",
+    ),
+    (
+        {"listeners": [udp(health_check={"uri": "/x"})]},
+        "health_check.uri is '/x', but only a listener of tcp, http and https",
+    ),
+    (
+        {"listeners": [udp(health_check={"http_codes": ["http_2xx"]})]},
+        "is http_2xx, but only a listener of tcp, http and https",
+    ),
     (
         {"listeners": [listener(health_check={"request": "ping", "expected": "pong"})]},
         "health_check.request is 'ping', but only a listener of udp has that option",
@@ -420,7 +432,7 @@ def test_what_works_is_not_refused(options):
 
 
 def test_lists_alone_need_no_name_that_a_load_balancer_could_have():
-    made = doc.lists_only({"name": "4-eyes", "access_lists": [{"name": "office", "tags": {"floor": 4}}]})
+    made = doc.region_only({"name": "4-eyes", "access_lists": [{"name": "office", "tags": {"floor": 4}}]})
     assert made.without_load_balancer and made.load_balancer == doc.LoadBalancer()
     assert made.access_lists[0].tags == {"floor": "4"}
 

@@ -20,7 +20,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.document impo
     LoadBalancer,
     ServerGroup,
     front_end,
-    lists_only,
+    region_only,
 )
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.plan import build
@@ -118,7 +118,7 @@ REFUSED = {
         " quotas.backends_per_load_balancer, else ask for one in the Quota Center",
     ),
     "access lists": (
-        lists_only({"name": "prod", "access_lists": [{"name": "new"}]}),
+        region_only({"name": "prod", "access_lists": [{"name": "new"}]}),
         CloudState(access_lists=many_lists(200)),
         "the region would have 201 access lists, but 200 are possible; if a higher quota was granted, say so in"
         " quotas.access_lists, else ask for one in the Quota Center",

@@ -15,6 +15,8 @@ import sys
 
 import pytest
 
+from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec
+
 from ansible_collections.clusterfront.ha.plugins.module_utils import _module
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import ApiError
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.state import CloudState
@@ -115,10 +117,7 @@ def test_settings_take_what_they_know():
     assert (settings.region, settings.access_key_id, settings.timeout) == ("r", None, 5.0)
 
 
-LISTENER = dict.fromkeys(
-    "port protocol server_group failover_group backend_port scheduler bandwidth persistence_timeout established_timeout"
-    " connection_drain connection_drain_timeout proxy_protocol_v2 description health_check access_list enabled tags purge_tags state".split()
-)
+LISTENER = dict.fromkeys(_argspec.LISTENER)
 
 
 def test_documents_of_the_small_modules():
@@ -232,3 +231,21 @@ def test_endpoint_probe_answers_with_plain_data(root, collections_path):
         "stage": "resolve",
         "http_status": None,
     }
+
+
+def test_true_is_the_number_that_it_stands_for():
+    part = {"type": "list", "elements": "dict", "options": {"weight": {"type": "int"}, "on": {"type": "bool"}}}
+    ports = {"type": "list", "elements": "int"}
+
+    class Module:
+        argument_spec = {"backends": part, "port": {"type": "int"}, "ports": ports, "tags": {"type": "dict"}}
+        params = {
+            "backends": [{"weight": True, "on": True}, {"weight": None}],
+            "port": 80,
+            "ports": [False],
+            "tags": {"a": True},
+        }
+
+    assert json.dumps(_module.options(Module())) == json.dumps(
+        {"backends": [{"weight": 1, "on": True}, {"weight": None}], "port": 80, "ports": [0], "tags": {"a": True}}
+    )

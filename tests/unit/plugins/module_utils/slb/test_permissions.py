@@ -16,7 +16,7 @@ from ansible_collections.clusterfront.ha.plugins.filter.ram_policy import Filter
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.permissions import MODULES, policy, reads_only
 
 ram_policy = FilterModule().filters()["ram_policy"]
-OPERATION = re.compile(r"(Add|Create|Delete|Describe|List|Modify|Move|Remove|Set|Start|Stop|Tag|Untag)[A-Z]\w+")
+OPERATION = re.compile(r"(Add|Create|Delete|Describe|List|Modify|Move|Remove|Set|Start|Stop|Tag|Untag|Upload)[A-Z]\w+")
 
 
 def operations(root):

@@ -803,8 +803,14 @@ def test_a_twin_with_servers_of_others_is_not_removed():
         build(document(server_groups=[group()]), dataclasses.replace(BOTH, server_groups=(GROUP, by_hand)))
 
 
+LEFT_ALONE = dataclasses.replace(BOTH.server_groups[0], facts={"listeners": []})
+
+
 def test_the_result_of_a_group_that_is_removed():
-    plan = build(document(server_groups=[group(state="absent")]), dataclasses.replace(BOTH, listeners=()))
+    plan = build(
+        document(server_groups=[group(state="absent")]),
+        dataclasses.replace(BOTH, listeners=(), server_groups=(LEFT_ALONE,)),
+    )
     assert [step.to_result() for step in plan.steps] == [
         {
             "object": "server_group:haproxy:rsp-1",
@@ -1250,6 +1256,7 @@ def test_options_are_those_of_the_protocols():
 
     others = {"port", "protocol", "server_group", "failover_group", "backend_port", "health_check", "access_list"}
     others |= {"enabled", "tags", "purge_tags", "state"}
+    others |= {"rules", "purge_rules", "domain_extensions", "purge_domain_extensions"}
     for spec, health_check, without in ((_argspec.LISTENER, False, others), (_argspec.HEALTH_CHECK, True, set())):
         in_tables = {field.option for name in PROTOCOLS for field in fields(name)[health_check]}
         assert in_tables == set(spec) - without

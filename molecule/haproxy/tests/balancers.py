@@ -1,0 +1,21 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The balancers of the scenario."""
+
+from __future__ import annotations
+
+from lab import haproxy_rows
+from lan import Scenario
+
+LAN = Scenario("haproxy")
+PAIR = ("lb-1", "lb-2")
+CONTAINERS = LAN.containers
+ALL = (*PAIR, "lb-3", *CONTAINERS)
+RUNTIME = {"engine": "/usr/bin/podman", "image": "localhost/balancers:trixie"}
+
+
+def well(name: str) -> bool:
+    """Whether a balancer finds all servers up, in both backends."""
+    rows = [row for row in haproxy_rows(name) if row["svname"].startswith("web-")]
+    return len(rows) >= 6 and all(row["status"].startswith("UP") for row in rows)

@@ -1,0 +1,104 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers out of service: drained, waited for, kept so, and brought back; and what the readiness port tells."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import pytest
+from balancers import ALL, CONTAINERS, LAN, RUNTIME, checked
+from lab import failures, until
+from lan import SERVERS, on, said
+
+#: HAProxy shows the same in less time.
+pytestmark = pytest.mark.thorough
+
+#: A package, a plain unit, and a quadlet.
+KINDS = ("lb-3", *CONTAINERS)
+REST = {"web-2", "web-3"}
+
+
+def server(**options: t.Any) -> list[dict[str, t.Any]]:
+    """The task that a user writes, for whatever kind the host is."""
+    contained = "(inventory_hostname in groups['lan_containers'])"
+    found = {
+        "unit": f"{{{{ {contained} | ternary('clusterfront-nginx.service', 'nginx.service') }}}}",
+        "binary": f"{{{{ {contained} | ternary('nginx', '/usr/sbin/nginx') }}}}",
+        "container": f"{{{{ {contained} | ternary({RUNTIME!r}, omit) }}}}",
+    }
+    return [{"clusterfront.ha.nginx_server": {"server": "web-1", **options, **found}}]
+
+
+def nobody_meets_it() -> None:
+    """The others answer; connections that are held decide who of them gets the next."""
+    met = {name: LAN.answered(name) for name in KINDS}
+    assert all(found <= REST for found in met.values()), met
+
+
+def test_drained_server() -> None:
+    held = {name: LAN.streams(name, 1, 6, 14) for name in KINDS}
+    time.sleep(2)
+    begun = time.monotonic()
+    early = LAN.tasks(KINDS, server(state="drain", sessions=0, timeout=1))
+    assert early.code != 0
+    for name in KINDS:
+        assert said(early, name).startswith("After 1 seconds server "), said(early, name)
+        assert "its state stays as it is now" in said(early, name)
+    waited = LAN.tasks(KINDS, server(state="drain", sessions=0, timeout=60))
+    took = time.monotonic() - begun
+    streams = {name: load.requests() for name, load in held.items()}
+    assert waited.code == 0, waited.output
+    # it was drained already: the wait alone is no change
+    assert waited.changed == 0, waited.output
+    for name in KINDS:
+        ours = [stream for stream in streams[name] if stream["server"] == "web-1"]
+        last = max(stream["start"] + stream["seconds"] for stream in ours) - begun
+        print(
+            f"{name}: {len(ours)} streams of the drained server, the last ended after {last:.1f}s; the wait returned after {took:.1f}s"
+        )
+        assert ours and not failures(streams[name])
+        assert last < took
+
+    with LAN.unnoticed(dict.fromkeys(KINDS, 80)):
+        nobody_meets_it()
+        for name in KINDS:
+            on(name, f"systemctl reload {LAN.unit(name)}")
+        time.sleep(1)
+        nobody_meets_it()
+        # it may load the configuration once more: nginx does not tell what somebody else's reload has brought
+        LAN.converged({name: {} for name in KINDS})
+        nobody_meets_it()
+    for name in KINDS:
+        on(name, f"systemctl restart {LAN.unit(name)}")
+    until(lambda: all(LAN.status(name) == "200" for name in KINDS), "the restart")
+    nobody_meets_it()
+    back = LAN.tasks(KINDS, server(state="ready"))
+    assert back.code == 0 and back.changed == len(KINDS), back.output
+    until(lambda: all("web-1" in LAN.answered(name) for name in KINDS), "the return")
+
+
+def test_readiness() -> None:
+    for name in SERVERS:
+        on(name, "systemctl stop web")
+    stopped, turned, red = time.time(), {}, {}
+    while len(turned) < len(ALL) and time.time() < stopped + 15:
+        for name in set(ALL) - set(turned):
+            if name not in red and not any(
+                entry["up"] for key, entry in checked(name).items() if key.startswith("web/")
+            ):
+                red[name] = time.time()
+            if LAN.status(name) == "503":
+                turned[name] = time.time()
+    for name in SERVERS:
+        on(name, "systemctl start web")
+    assert set(turned) == set(ALL)
+    for name in ALL:
+        # a listen without a server is enough, so it may be known before the other one's are
+        late = turned[name] - red.get(name, turned[name])
+        print(f"{name}: 503 {turned[name] - stopped:.2f}s after the servers went, {late:.2f}s after the checks knew")
+        assert late < 2.0
+        assert LAN.status(name, "/livez") == "200"
+    until(lambda: all(LAN.status(name) == "200" for name in ALL), "readiness")

@@ -1,0 +1,21 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where nginx is for tests. Its package would start a service, so ./quickstart test unpacks it into its cache instead."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+
+_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha" / "nginx"
+BINARY = shutil.which("nginx", path=f"{_CACHE}/usr/sbin:/usr/sbin:/usr/local/sbin:/usr/bin")
+
+
+def module() -> str:
+    """The module stream, as a directive at the top of a configuration; empty where nginx was not built to load it."""
+    root = str(_CACHE) if BINARY and BINARY.startswith(str(_CACHE)) else ""
+    path = pathlib.Path(f"{root}/usr/lib/nginx/modules/ngx_stream_module.so")
+    return f"load_module {path};" if path.exists() else ""
