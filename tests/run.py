@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,11 @@ class Stage:
         self.thorough = thorough
         self.count = Count()
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """How pytest is told which tests to leave out."""
+        return () if self.thorough else ("-m", "not thorough")
+
     def run(
         self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None
     ) -> bool:
@@ -100,8 +106,7 @@ class Stage:
         """Run pytest and take over its counts."""
         report = self.log.with_suffix(".xml")
         report.unlink(missing_ok=True)
-        marks = () if self.thorough else ("-m", "not thorough")
-        command = (sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *marks)
+        command = (sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *self.marks)
         well = self.run(*command, *arguments, env=env)
         self.add_junit(report, well)
 
@@ -326,11 +331,10 @@ def molecule(stage: Stage) -> None:
     scenarios = sorted(
         path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
     )
-    shorter = "" if stage.thorough else " -m 'not thorough'"
     environment = {
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
         "NO_COLOR": "1",
-        "PYTEST_ADDOPTS": f"-s --junitxml={report}{shorter}",
+        "PYTEST_ADDOPTS": shlex.join(["-s", f"--junitxml={report}", *stage.marks]),
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -163,20 +163,24 @@ def running(command: t.Sequence[str], port: int) -> t.Iterator[Proxy]:
         process.wait(timeout=10)
 
 
+def web(port: int, backend: int) -> dict[str, t.Any]:
+    """What is balanced, for the role of either."""
+    return {
+        "name": "web",
+        "bind": [{"address": "127.0.0.1", "port": port}],
+        "backends": [{"name": "web-1", "address": "127.0.0.1", "port": backend}],
+        "health_check": {"type": "none"},
+    }
+
+
 def haproxy(
     root: pathlib.Path, collections_path: pathlib.Path, directory: pathlib.Path, backend: int, ports: t.Sequence[int]
 ) -> list[list[str]]:
     """The commands of HAProxy with our configuration and with a minimal one."""
-    listen = {
-        "name": "web",
-        "bind": [{"address": "127.0.0.1", "port": ports[0]}],
-        "backends": [{"name": "web-1", "address": "127.0.0.1", "port": backend}],
-        "health_check": {"type": "none"},
-    }
     case = {
         "__haproxy_version": "2.6",
         "__haproxy_socket": str(directory / "admin.sock"),
-        "haproxy_listens": [listen],
+        "haproxy_listens": [web(ports[0], backend)],
         "haproxy_health_address": "127.0.0.1",
         "haproxy_health_port": ports[2],
     }
@@ -197,18 +201,8 @@ def nginx(
         "__nginx_load_stream": tool.module(),
         "__nginx_user": "root",
         "nginx_worker_processes": 1,
-        # those of the package are not there
-        "nginx_extra_http": "\n".join(
-            f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        ),
-        "nginx_listens": [
-            {
-                "name": "web",
-                "bind": [{"address": "127.0.0.1", "port": ports[0]}],
-                "backends": [{"name": "web-1", "address": "127.0.0.1", "port": backend}],
-                "health_check": {"type": "none"},
-            }
-        ],
+        "nginx_extra_http": tool.temporary_paths(directory),
+        "nginx_listens": [web(ports[0], backend)],
         "nginx_health_address": "127.0.0.1",
         "nginx_health_port": ports[2],
     }

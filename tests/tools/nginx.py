@@ -19,3 +19,9 @@ def module() -> str:
     root = str(_CACHE) if BINARY and BINARY.startswith(str(_CACHE)) else ""
     path = pathlib.Path(f"{root}/usr/lib/nginx/modules/ngx_stream_module.so")
     return f"load_module {path};" if path.exists() else ""
+
+
+def temporary_paths(directory: pathlib.Path) -> str:
+    """Directives of the block http that keep nginx out of the package's directories, which are not there."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return "\n".join(f"    {kind}_temp_path {directory}/{kind};" for kind in kinds)

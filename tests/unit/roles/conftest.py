@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import certificates
 import pytest
 from templates import render_cases
 
@@ -22,3 +23,13 @@ def rendered(request, root, collections_path, tmp_path_factory):
     module = request.module
     directory = tmp_path_factory.mktemp(module.ROLE)
     return render_cases(root, collections_path, directory, module.ROLE, module.TEMPLATE, module.CASES)
+
+
+@pytest.fixture(scope="module")
+def pem(request, tmp_path_factory):
+    """A certificate, its key, or both, in each of the FILES of the test module."""
+    made = certificates.pair("test.example.com")
+    directory = tmp_path_factory.mktemp("pem")
+    for name, parts in request.module.FILES.items():
+        (directory / name).write_text("".join(made[part] for part in parts))
+    return directory

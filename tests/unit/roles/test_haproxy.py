@@ -92,22 +92,11 @@ CASES = {
         "haproxy_metrics_allow": ["192.0.2.0/24"],
     },
 }
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory):
-    """A certificate with its key, under every name that the cases give to a file."""
-    directory = tmp_path_factory.mktemp("pem")
-    key, certificate = directory / "key", directory / "certificate"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
-         "-subj", "/CN=test"], check=True, capture_output=True,
-    )  # fmt: skip
-    for name in ("web.pem", "rancher.pem"):
-        (directory / name).write_text(certificate.read_text() + key.read_text())
-    for name in ("web-clients.pem", "web-servers.pem", "apiservers-check.pem"):
-        (directory / name).write_text(certificate.read_text())
-    return directory
+#: What the files hold that the cases name.
+FILES = {
+    **dict.fromkeys(("web.pem", "rancher.pem"), ["certificate", "private_key"]),
+    **dict.fromkeys(("web-clients.pem", "web-servers.pem", "apiservers-check.pem"), ["certificate"]),
+}
 
 
 @pytest.mark.parametrize("case", CASES)

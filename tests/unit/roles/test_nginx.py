@@ -81,22 +81,13 @@ CASES = {
         "nginx_worker_shutdown_timeout": "30m",
     },
 }
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory):
-    """A certificate with its key, under every name that the cases give to a file."""
-    directory = tmp_path_factory.mktemp("pem")
-    key, certificate = directory / "web.pem.key", directory / "web.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
-         "-subj", "/CN=test"], check=True, capture_output=True,
-    )  # fmt: skip
-    for name in ("tcp.pem", "rancher.pem"):
-        (directory / name).write_text(certificate.read_text() + key.read_text())
-    for name in ("web-clients.pem", "web-servers.pem"):
-        (directory / name).write_text(certificate.read_text())
-    return directory
+#: What the files hold that the cases name.
+FILES = {
+    "web.pem": ["certificate"],
+    "web.pem.key": ["private_key"],
+    **dict.fromkeys(("tcp.pem", "rancher.pem"), ["certificate", "private_key"]),
+    **dict.fromkeys(("web-clients.pem", "web-servers.pem"), ["certificate"]),
+}
 
 
 def taken(text, directory, *more):
@@ -117,9 +108,7 @@ def taken(text, directory, *more):
 def test_nginx_takes_it(rendered, case, tmp_path, pem):
     # The user belongs to the package, the module is where the tests have it, and addresses are those of this machine.
     text = re.sub(r"^(user|load_module) .*\n", "", rendered[case], flags=re.MULTILINE).replace("@directory@", str(pem))
-    temporary = "\n".join(
-        f"    {kind}_temp_path {tmp_path}/{kind};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
-    )
+    temporary = tool.temporary_paths(tmp_path)
     text = text.replace("\nhttp {\n", f"\nhttp {{\n{temporary}\n", 1).replace("listen 192.0.2.9:", "listen 127.0.0.1:")
     code, output = taken(text, tmp_path, tool.module())
     assert code == 0, output
