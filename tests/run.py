@@ -329,7 +329,9 @@ def molecule(stage: Stage) -> None:
     report = stage.log.with_suffix(".xml")
     report.unlink(missing_ok=True)
     scenarios = sorted(
-        path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "default"
+        path.parent.name
+        for path in (ROOT / "molecule").glob("*/molecule.yml")
+        if path.parent.name not in ("default", KUBEADM)
     )
     environment = {
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
@@ -346,6 +348,35 @@ def molecule(stage: Stage) -> None:
     finally:
         # Molecule leaves the lab where it is when it ends by an error of its own
         stage.run(tool("ansible-playbook"), "clusterfront.ha.stop_sandbox")
+
+
+#: A scenario with a sandbox, and a stage, of its own.
+KUBEADM = "kubeadm"
+
+
+def kubeadm(stage: Stage) -> None:
+    """Real kubeadm and a real Kubernetes behind the front end."""
+    builder, cache = ROOT / "roles/lab_hosts/files/lab_kubernetes.py", CACHE / "kubernetes"
+    begin = time.monotonic()
+    if not stage.run(sys.executable, "-B", builder, "build", cache):
+        stage.count += Count(failed=1)
+        return
+    print(f"    Kubernetes was there after {time.monotonic() - begin:.0f}s", flush=True)
+    report = stage.log.with_suffix(".xml")
+    report.unlink(missing_ok=True)
+    port = int(os.environ["CFHA_PORT"]) + 50
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = {
+        "CFHA_SANDBOX": f"{os.environ['CFHA_SANDBOX']}k", "CFHA_PORT": str(port), "CFHA_KUBERNETES": "true",
+        "SLB_ENDPOINT": endpoint, "ECS_ENDPOINT": endpoint,
+        "MOLECULE_GLOB": "molecule/*/molecule.yml", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": f"-s --junitxml={report}", "PATH": f"{BIN}:{os.environ['PATH']}",
+    }  # fmt: skip
+    stage.run(tool("molecule"), "reset", "-s", KUBEADM, env=environment)
+    try:
+        stage.add_junit(report, stage.check(tool("molecule"), "test", "-s", KUBEADM, env=environment))
+    finally:
+        stage.run(tool("ansible-playbook"), "clusterfront.ha.stop_sandbox", env=environment)
 
 
 def quickstart(stage: Stage) -> None:
@@ -372,6 +403,7 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
         galaxy,
         quickstart,
         molecule,
+        kubeadm,
         bench,
     )
 }

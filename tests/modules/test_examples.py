@@ -15,8 +15,17 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from example_cloud import IDS, World
 
-#: They work on a host with HAProxy or nginx under systemd: their arguments are checked, the rest is the roles' tests.
-ON_HOSTS = {"haproxy_release", "haproxy_server", "nginx_release", "nginx_server"}
+#: They work on a host with a proxy or kubeadm under systemd: their arguments are checked, the rest is the roles' tests.
+ON_HOSTS = {
+    "haproxy_release",
+    "haproxy_server",
+    "kubeadm_config",
+    "kubeadm_node",
+    "kubeadm_node_info",
+    "kubeadm_ticket",
+    "nginx_release",
+    "nginx_server",
+}
 #: A listen, and what it gets where it says nothing else, as the role haproxy hands them to the filters.
 LISTEN = {"name": "web", "bind": [{"port": 80}], "group": "web", "backend_port": 8080}
 DEFAULTS = {
@@ -42,6 +51,9 @@ VARIABLES: dict[str, t.Any] = {
     "resolved": "{{ listens | clusterfront.ha.resolve_listens(groups, hostvars, 'private_ip', defaults) }}",
     "labels": {"stdout": "http_port_t                    tcp      80, 443, 8008, 9000"},
     "web_port": 8080,
+    "masters": [{"name": "master-1", "role": "control_plane", "ready": True}, {"name": "master-2", "role": "fresh"}],
+    "failed": {"msg": "kubeadm init failed", "lines": [], "kubelet": [], "apiserver_ready": True},
+    "met": {"result": "timed_out"},
 }
 #: The inventory that examples presuppose: the servers of a group, with the number of their CPUs.
 HOSTS: list[catalogue.Task] = [

@@ -83,7 +83,7 @@ class Imports(ast.NodeVisitor):
 
 PLAIN = sorted(
     path
-    for package in ("_slb", "_endpoint", "_haproxy", "_listens", "_nginx", "_proxy")
+    for package in ("_slb", "_endpoint", "_haproxy", "_kubeadm", "_listens", "_nginx", "_proxy")
     for path in UTILS.glob(f"{package}/**/*.py")
 )
 
@@ -137,6 +137,11 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_haproxy/parse.py",
         "_haproxy/plan.py",
         "_haproxy/states.py",
+        "_kubeadm/cause.py",
+        "_kubeadm/config.py",
+        "_kubeadm/state.py",
+        "_kubeadm/versions.py",
+        "_kubeadm/yamltext.py",
         "_nginx/config.py",
         "_nginx/parse.py",
         "_nginx/unit.py",
@@ -199,7 +204,16 @@ HOSTS = [
     "plugins/modules/nginx_release.py",
     "plugins/modules/nginx_server.py",
     "plugins/module_utils/_release_module.py",
-    *(name_of(path) for package in ("_haproxy", "_nginx", "_proxy") for path in sorted(UTILS.glob(f"{package}/*.py"))),
+    "plugins/modules/kubeadm_config.py",
+    "plugins/modules/kubeadm_node.py",
+    "plugins/modules/kubeadm_node_info.py",
+    "plugins/modules/kubeadm_ticket.py",
+    "plugins/module_utils/_kubeadm_module.py",
+    *(
+        name_of(path)
+        for package in ("_haproxy", "_kubeadm", "_nginx", "_proxy")
+        for path in sorted(UTILS.glob(f"{package}/*.py"))
+    ),
 ]
 
 

@@ -52,7 +52,7 @@ for unit in systemd-udevd.service systemd-udev-trigger.service systemd-udev-sett
     dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
     sys-kernel-debug.mount sys-kernel-tracing.mount proc-sys-fs-binfmt_misc.automount \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-    ssh.service ssh.socket man-db.timer motd-news.timer; do
+    ssh.service ssh.socket man-db.timer motd-news.timer systemd-ask-password-console.path systemd-ask-password-wall.path; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"

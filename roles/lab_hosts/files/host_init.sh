@@ -26,9 +26,27 @@ if [ -d "$tree" ]; then
     mount -o remount,bind,rw "$tree"
 fi
 
+# A node of Kubernetes makes groups of its own in every tree, asks the kernel's log, shares its mounts with pods, and has three sysctls
+# of the machine changed, or ends: it gets trees that it may write, and is shown what it wants to see.
+if [ -d /opt/kubernetes ]; then
+    awk '$5 ~ "^/sys/fs/cgroup/" && $4 == "/" && / - cgroup / { print $5 }' /proc/self/mountinfo | while read -r tree; do
+        mount -o remount,bind,rw "$tree"
+    done
+    mkdir -p /run/host-init
+    for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
+        name=${setting%=*}
+        echo "${setting#*=}" > "/run/host-init/${name##*/}"
+        mount --bind "/run/host-init/${name##*/}" "/proc/sys/$name"
+    done
+    ln -sf /dev/null /dev/kmsg
+    mount --make-rshared /
+fi
+
 # These sysctls belong to the network namespace of this host alone, so roles may set them for real.
 mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,bind,rw /proc/sys/net
+# what comes before kubeadm on every machine of Kubernetes
+[ ! -d /opt/kubernetes ] || echo 1 > /proc/sys/net/ipv4/ip_forward
 
 # Written once: what a role adds to the file survives a restart of the host.
 if [ ! -s /etc/hosts ]; then

@@ -26,6 +26,7 @@ from typing import Any
 import lab_network
 from lab_common import LabError, run
 from lab_images import Archive, Recipe, build, default_release, image_exists, remove_images
+from lab_kubernetes import Builder, Bundle
 from lab_network import Network, Port
 
 SANDBOX_LABEL = "cfha.sandbox"
@@ -34,6 +35,11 @@ IMAGE_LABEL = "cfha.image"
 CAPABILITIES = "SYS_ADMIN,NET_ADMIN,NET_RAW,SYS_PTRACE,AUDIT_WRITE"
 # a host that runs containers makes their devices, and keeps their images on a disk that takes overlays
 CONTAINER_OPTIONS = ("--cap-add=MKNOD", "--volume=/var/lib/containers")
+#: A node's pods have them too, and containerd, kubelet and etcd need a file system that is none of layers.
+NODE_OPTIONS = (
+    "--cap-add=MKNOD", "--device-cgroup-rule=c 5:1 rwm",
+    "--volume=/var/lib/containerd", "--volume=/var/lib/kubelet", "--volume=/var/lib/etcd",
+)  # fmt: skip
 CAP_SYS_RESOURCE = 24
 # where a host sees the keys of its sandbox
 SSH_MOUNT = "/etc/lab-ssh"
@@ -47,6 +53,12 @@ class Machine:
     hostname: str
     image: str
     containers: bool  # whether it runs containers itself
+    kubernetes: str = ""  # the programs that make it a node, where it is one
+
+    @property
+    def made_of(self) -> str:
+        """A host that was made of something else is made anew."""
+        return f"{self.image} {Path(self.kubernetes).name}".strip()
 
 
 @dataclass(frozen=True)
@@ -68,8 +80,9 @@ class Options:
     ssh_directory: str
     boot_timeout: float
 
-    def recipe(self, image: str) -> Recipe:
-        """What an image is made from."""
+    def recipe(self, machine: dict[str, Any]) -> Recipe:
+        """What the image of a machine is made from."""
+        image = machine.get("image", "")
         extra = self.images.get(image, {})
         if image and image not in self.images:
             raise LabError(
@@ -81,6 +94,7 @@ class Options:
             tuple(extra.get("packages", self.packages)),
             (*self.system_packages, *extra.get("system_packages", [])),
             tuple(self.apt_sources) if release == self.release else (),
+            machine.get("kubernetes", False),
         )
 
     @property
@@ -95,7 +109,7 @@ class Options:
     @property
     def recipes(self) -> list[Recipe]:
         """The images that are needed; that of the role where there are no machines."""
-        return list(dict.fromkeys(self.recipe(machine.get("image", "")) for machine in self.running or [{}]))
+        return list(dict.fromkeys(self.recipe(machine) for machine in self.running or [{}]))
 
     @property
     def hosts(self) -> list[Machine]:
@@ -103,11 +117,17 @@ class Options:
             Machine(
                 f"{self.sandbox}-{machine['name']}",
                 machine["name"],
-                f"{self.image_name}:{self.recipe(machine.get('image', '')).tag}",
+                f"{self.image_name}:{self.recipe(machine).tag}",
                 machine.get("containers", False),
+                str(self.bundle.path) if machine.get("kubernetes") else "",
             )
             for machine in self.running
         ]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The programs of Kubernetes."""
+        return Bundle(Path(self.cache_directory, "kubernetes"))
 
     @property
     def wanted_archives(self) -> list[Archive]:
@@ -212,15 +232,16 @@ def start_host(host: Machine, options: Options, command: list[str]) -> None:
         *command, "--detach", "--systemd=always", "--cgroupns=private",
         f"--name={host.name}", f"--hostname={host.hostname}", f"--network=ns:{namespace(host.name)}",
         "--no-hosts", "--dns=none", f"--cap-add={CAPABILITIES}", *(CONTAINER_OPTIONS if host.containers else ()),
+        *((*NODE_OPTIONS, f"--volume={host.kubernetes}:/opt/kubernetes:ro") if host.kubernetes else ()),
         f"--volume={options.ssh_directory}/hosts:{SSH_MOUNT}:ro",
-        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.image}", host.image,
+        f"--label={SANDBOX_LABEL}={options.sandbox}", f"--label={IMAGE_LABEL}={host.made_of}", host.image,
     )  # fmt: skip
 
 
 def bring_up(host: Machine, container: dict[str, Any] | None, options: Options, command: list[str]) -> None:
     """A host that was only stopped keeps its files; one of another image, or of a lost namespace, is made anew."""
     stopped = container is not None and container["State"] != "running"
-    if container is not None and stopped and label(container, IMAGE_LABEL) == host.image:
+    if container is not None and stopped and label(container, IMAGE_LABEL) == host.made_of:
         run("podman", "start", host.name)
         return
     if container is not None:
@@ -244,7 +265,7 @@ def why_it_ended(name: str) -> str:
 def wait_for_boot(name: str, timeout: float) -> None:
     """Wait until systemd has started all it wants. A unit that a role put there may fail; that is the role's affair."""
     deadline = time.monotonic() + timeout
-    state = "not reachable"
+    state, attempts = "not reachable", 5
     while (left := deadline - time.monotonic()) > 0:
         limited = ("timeout", f"{left:.1f}", "systemctl", "is-system-running", "--wait")
         asked = run("podman", "exec", name, *limited, may_fail=True)
@@ -252,6 +273,13 @@ def wait_for_boot(name: str, timeout: float) -> None:
         if state in ("running", "degraded"):
             return
         if "not running" in asked.stderr or "running containers" in asked.stderr:
+            # a systemd that gets no watch of files from the kernel ends without a word, and the next moment there may be one
+            said = run("podman", "logs", name, may_fail=True).stderr.strip()
+            if not said and attempts:
+                attempts -= 1
+                time.sleep(2)
+                run("podman", "start", name, may_fail=True)
+                continue
             raise LabError(f"The host {name} ended while it came up: {why_it_ended(name)}")
         time.sleep(0.1)
     raise LabError(f"The host {name} did not come up within {timeout:g} s: systemd is {state}; see 'podman logs'.")
@@ -259,7 +287,7 @@ def wait_for_boot(name: str, timeout: float) -> None:
 
 def checked(options: Options, there: dict[str, dict[str, Any]]) -> list[Machine]:
     """Hosts that have to be brought up."""
-    missing = [host for host in options.hosts if not is_good(there.get(host.name), host.name, host.image)]
+    missing = [host for host in options.hosts if not is_good(there.get(host.name), host.name, host.made_of)]
     for host in missing:
         if host.name in there and label(there[host.name], SANDBOX_LABEL) != options.sandbox:
             raise LabError(
@@ -299,6 +327,16 @@ def start_images(options: Options, missing: list[Machine]) -> list[str]:
     return [f"made {', '.join(names)} in {time.monotonic() - begun:.1f} s"] if names else []
 
 
+def start_kubernetes(options: Options) -> list[str]:
+    """Build the programs of Kubernetes where they are not there and a host is a node. What is built shows on standard error."""
+    if options.bundle.made or not any(host.kubernetes for host in options.hosts):
+        return []
+    begun = time.monotonic()
+    if not options.check:
+        Builder(options.bundle.cache, lambda text: print(f"building {text}", file=sys.stderr, flush=True)).build()
+    return [f"built Kubernetes in {time.monotonic() - begun:.0f} s"]
+
+
 def start_hosts(options: Options, missing: list[Machine], there: dict[str, dict[str, Any]]) -> list[str]:
     begun = time.monotonic()
     if missing and not options.check:
@@ -316,6 +354,7 @@ def start(options: Options) -> dict[str, Any]:
     there = containers()
     done = start_network(options)
     missing = checked(options, there)
+    done += start_kubernetes(options)
     done += start_images(options, missing)
     done += start_hosts(options, missing, there)
     summary = "; ".join(done) or f"all {len(options.hosts)} hosts run; nothing to do"

@@ -31,6 +31,7 @@ LEAN_OPTIONS = (
     *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
 )  # fmt: skip
 LEAN_IMPORT_OPTIONS = IMPORT_OPTIONS[:1]
+KUBERNETES_PACKAGES = ("conntrack", "containerd", "ethtool", "iptables", "kmod", "mount", "runc", "socat")
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,19 @@ class Recipe:
     packages: tuple[str, ...]  # in the image's own repository
     system_packages: tuple[str, ...]  # installed
     apt_sources: tuple[str, ...]
+    kubernetes: bool = False  # whether a host of it can be a node
+
+    @property
+    def installed(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.system_packages, *(KUBERNETES_PACKAGES if self.kubernetes else ()))))
 
     @property
     def tag(self) -> str:
-        chosen = [platform.machine(), self.release, self.packages, self.system_packages, self.apt_sources]
+        chosen = [platform.machine(), self.release, self.packages, self.installed, self.apt_sources]
         scripts = [(HERE / name).read_text() for name in ("customize_image.sh", "host_init.sh", "host_crun.sh")]
+        if self.kubernetes:
+            overlay = sorted(path for path in (HERE / "kubernetes").rglob("*") if path.is_file())
+            scripts += [path.read_text() for path in (HERE / "customize_kubernetes.sh", *overlay)]
         return digest([chosen, MAKE_OPTIONS, IMPORT_OPTIONS, scripts])
 
 
@@ -162,9 +171,11 @@ def build_image(recipe: Recipe, name: str, cache: Path) -> None:
         hook = f'"{HERE}/customize_image.sh" "$1" {shlex.join(recipe.packages)}'
         credentials = 'for f in /etc/apt/auth.conf*; do test ! -e "$f" || cp -r "$f" "$1/etc/apt/"; done'
         make = [
-            *MAKE_OPTIONS, f"--include={','.join(recipe.system_packages)}",
+            *MAKE_OPTIONS, f"--include={','.join(recipe.installed)}",
             f"--setup-hook={credentials}", f"--customize-hook={hook}",
         ]  # fmt: skip
+        if recipe.kubernetes:
+            make.append(f'--customize-hook="{HERE}/customize_kubernetes.sh" "$1"')
         sources = recipe.apt_sources or apt_sources(recipe.release)
         log_path = cache / f"lab-hosts-image-{recipe.tag}.log"
         run("podman", "tag", imported("host image", recipe.release, make, sources, IMPORT_OPTIONS, log_path), full_name)

@@ -1,0 +1,110 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real Kubernetes in the lab, as tests see it: deployed as a user does, asked by kubectl from the machine that is no node."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+
+from lab import CLIENT, EXAMPLE, MASTERS, ROOT, SANDBOX, Run
+
+NODES = (*MASTERS, "worker-1")
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
+KUBECONFIG = pathlib.Path(f"/var/lib/{SANDBOX}/admin.conf")
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """How a user would run a playbook of the collection on the cluster's machines."""
+    found = [
+        str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        str(ROOT / "examples/kubernetes/inventory.yml"),
+    ]
+    found += [f"clusterfront.ha.{name}", "-e", f"@{EXAMPLE}/vars.yml", "-e", f"@{ROOT}/examples/kubernetes/sandbox.yml"]
+    return [*found, "-e", f"kubeadm_endpoint_kubeconfig_path={KUBECONFIG}", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+
+
+def play(name: str, *arguments: str, **variables: t.Any) -> Run:
+    """Run a playbook to its end."""
+    extra = ["-e", json.dumps(variables)] if variables else []
+    done = subprocess.run(
+        command(name, *arguments, *extra), cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False, timeout=900, env=environment(),
+    )  # fmt: skip
+    return Run(done.returncode, done.stdout)
+
+
+def killed_after(seconds: float, **variables: t.Any) -> bool:
+    """Begin to deploy and kill it, with all that it has started here; whether there was something to kill."""
+    process = subprocess.Popen(
+        command("deploy_kube_apiserver", "-e", json.dumps(variables)), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=environment(), start_new_session=True,
+    )  # fmt: skip
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.wait()
+        return True
+
+
+def on(name: str, script: str, may_fail: bool = False) -> str:
+    """A shell script on a machine."""
+    done = subprocess.run(
+        ["podman", "exec", f"{SANDBOX}-{name}", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert may_fail or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def bundle() -> pathlib.Path:
+    """Where the programs of Kubernetes are."""
+    builder = ROOT / "roles/lab_hosts/files/lab_kubernetes.py"
+    done = subprocess.run(
+        [sys.executable, "-B", builder, "path", CACHE / "kubernetes"], capture_output=True, text=True, check=True
+    )
+    return pathlib.Path(done.stdout.strip())
+
+
+def bring_kubectl() -> None:
+    """Give the client kubectl and the kubeconfig that the playbook has fetched."""
+    for source, target in ((bundle() / "kubectl", "/usr/bin/kubectl"), (KUBECONFIG, "/etc/admin.conf")):
+        subprocess.run(["podman", "cp", source, f"{SANDBOX}-{CLIENT}:{target}"], check=True, stdout=subprocess.DEVNULL)
+
+
+def kubectl(arguments: str, may_fail: bool = False) -> str:
+    """kubectl on the machine that is no node, through the endpoint."""
+    return on(CLIENT, f"kubectl --kubeconfig /etc/admin.conf --request-timeout 10s {arguments}", may_fail)
+
+
+def ready_nodes() -> list[str]:
+    """The nodes that are ready."""
+    shown = kubectl("get nodes --no-headers", may_fail=True)
+    return sorted(line.split()[0] for line in shown.splitlines() if line.split()[1] == "Ready")
+
+
+def etcd_members(name: str) -> list[str]:
+    """The members of etcd as a master tells them; one that has not started has no name."""
+    asked = (
+        "curl -s --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/apiserver-etcd-client.crt"
+        " --key /etc/kubernetes/pki/apiserver-etcd-client.key -d '{}' https://127.0.0.1:2379/v3/cluster/member/list"
+    )
+    return sorted(member.get("name", "") for member in json.loads(on(name, asked))["members"])
+
+
+def timed(function: t.Callable[[], Run]) -> tuple[Run, float]:
+    begin = time.monotonic()
+    run = function()
+    return run, time.monotonic() - begin
