@@ -144,6 +144,12 @@ probes:
       description: The first 1024 bytes of the answer.
       type: str
       sample: ok
+    clock_skew:
+      description:
+        - Seconds by which the clock of the host that asks is ahead of the one that answers, by the Date of its answer, which knows whole
+          seconds only. Null where no HTTP answer came.
+      type: float
+      sample: 0.0
 """
 
 import dataclasses

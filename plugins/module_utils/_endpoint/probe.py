@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import email.utils
 import errno
 import http.client
 import socket
@@ -56,6 +57,8 @@ class Probe:
     tls: dict[str, t.Any] | None = None
     http_status: int | None = None
     body: str | None = None
+    #: Seconds by which this machine's clock is ahead of the other's, from the answer's Date, which knows whole seconds only.
+    clock_skew: float | None = None
 
 
 def probe_all(targets: t.Sequence[Target], timeout: float) -> list[Probe]:
@@ -132,7 +135,17 @@ def _ask(target: Target, met: Probe, connection: socket.socket, timeout: float) 
     client.request("GET", target.path or "/", headers={"Connection": "close"})
     answer = client.getresponse()
     met.http_status = answer.status
+    met.clock_skew = _skew(answer.getheader("Date"), time.time())
     met.body = answer.read(BODY_LIMIT).decode("utf-8", "replace")
+
+
+def _skew(date: str | None, now: float) -> float | None:
+    try:
+        there = email.utils.parsedate_to_datetime(date or "").timestamp()
+    except (TypeError, ValueError):  # the first up to Python 3.9
+        return None
+    # what the other one cut off is no difference
+    return round(now - there, 1) if not 0 <= now - there < 1 else 0.0
 
 
 def _listen(connection: socket.socket) -> None:

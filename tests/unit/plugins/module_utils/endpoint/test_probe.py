@@ -20,6 +20,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.probe im
     Probe,
     Target,
     _meaning,
+    _skew,
     probe,
     probe_all,
 )
@@ -281,3 +282,17 @@ def test_all_side_by_side_and_in_their_order():
 )
 def test_errors_of_the_system_that_loopback_does_not_give(stage, error, result):
     assert _meaning(Probe("x", HOST, 1, "open", stage), error) == result
+
+
+@pytest.mark.parametrize(
+    "date, skew",
+    [
+        ("Thu, 01 Jan 1970 00:16:40 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:16:41 GMT", -0.5),
+        ("Thu, 01 Jan 1970 00:06:40 GMT", 600.5),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_clocks_are_compared_by_the_date_of_an_answer(date, skew):
+    assert _skew(date, 1000.5) == skew
