@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,7 +15,7 @@ import sys
 import time
 import typing as t
 
-from lab import CLIENT, EXAMPLE, MASTERS, ROOT, SANDBOX, Run
+from lab import CLIENT, ENDPOINT, EXAMPLE, MASTERS, ROOT, SANDBOX, Run
 
 NODES = (*MASTERS, "worker-1")
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
@@ -102,6 +104,31 @@ def etcd_members(name: str) -> list[str]:
         " --key /etc/kubernetes/pki/apiserver-etcd-client.key -d '{}' https://127.0.0.1:2379/v3/cluster/member/list"
     )
     return sorted(member.get("name", "") for member in json.loads(on(name, asked))["members"])
+
+
+#: What a machine that was made anew has not.
+EMPTY = (
+    "kubeadm reset --force --skip-phases=remove-etcd-member;"
+    " rm -rf /etc/kubernetes/pki /etc/kubernetes/*.conf /var/lib/etcd/* /var/lib/clusterfront"
+)
+
+
+def emptied(names: t.Sequence[str] = NODES) -> None:
+    """Machines with nothing of a cluster."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: on(name, EMPTY), names))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kubernetes:
+    """A cluster that was deployed with these variables."""
+
+    variables: dict[str, t.Any]
+    endpoint: str = ENDPOINT
+
+    @property
+    def port(self) -> int:
+        return int(self.variables.get("kube_apiserver_endpoint_port", 6443))
 
 
 def timed(function: t.Callable[[], Run]) -> tuple[Run, float]:

@@ -5,15 +5,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from cluster import NODES, etcd_members, killed_after, on, play, ready_nodes
+from cluster import EMPTY, NODES, emptied, etcd_members, killed_after, on, play, ready_nodes
 from lab import MASTERS, until
-
-DONE = json.dumps({"done": "init"})
-#: What a machine that was made anew has not.
-EMPTY = "kubeadm reset --force --skip-phases=remove-etcd-member; rm -rf /etc/kubernetes/pki /var/lib/etcd/* /var/lib/clusterfront"
 
 
 def whole() -> None:
@@ -26,7 +20,7 @@ def whole() -> None:
 @pytest.mark.parametrize("name", ["master-1", "worker-1"])
 def test_a_machine_that_was_made_anew_joins_again(name) -> None:
     # the first master is none that is special: it joins like any other
-    on(name, EMPTY)
+    emptied([name])
     run = play("deploy_kube_apiserver")
     assert run.code == 0, run.output
     whole()
@@ -47,7 +41,7 @@ def test_a_join_that_was_cut_off_is_begun_again() -> None:
 
 @pytest.mark.parametrize("seconds", [20, 30, 40])
 def test_a_run_that_was_killed_is_completed(seconds) -> None:
-    on("master-3", EMPTY)
+    emptied(["master-3"])
     killed_after(seconds)
     run = play("deploy_kube_apiserver")
     assert run.code == 0, run.output

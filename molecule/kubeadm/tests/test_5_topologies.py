@@ -1,0 +1,61 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way to the apiservers: init, two masters and a worker join through the endpoint, and the machine that is no node sees them all."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from cluster import NODES, Kubernetes, bring_kubectl, emptied, etcd_members, on, play, ready_nodes, timed
+from lab import CLIENT, MASTERS, until
+
+#: Machines of the VPC reach a public SLB from the VPC's own address; the client does, too.
+EGRESS = "203.0.113.2/32"
+TOPOLOGIES: dict[str, dict[str, t.Any]] = {
+    "public": {
+        "kube_apiserver_topology": "public",
+        "kube_apiserver_allow": [EGRESS],
+        "kube_apiserver_load_balancer": {},
+    },
+    "node_local": {"kube_apiserver_topology": "node_local", "kube_apiserver_endpoint_port": 7443},
+    "redirect_watch": {"kube_apiserver_topology": "private_direct", "kube_apiserver_hairpin_cure": "redirect_watch"},
+}
+
+
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def cluster(request) -> t.Iterator[Kubernetes]:
+    """Machines and cloud without a cluster, and then with one."""
+    wanted = {**TOPOLOGIES[request.param], "kube_apiserver_name": f"prod-{request.param.replace('_', '-')}"}
+    emptied()
+    run, seconds = timed(lambda: play("deploy_kube_apiserver", **wanted))
+    assert run.code == 0, run.output
+    print(f"{request.param}: init, two masters and a worker in {seconds:.0f}s")
+    yield Kubernetes(wanted)
+    removed = play("remove_frontend", **wanted, remove_frontend_confirm=wanted["kube_apiserver_name"])
+    assert removed.code == 0, removed.output
+
+
+def test_the_machine_that_is_no_node_sees_all(cluster) -> None:
+    bring_kubectl()
+    until(lambda: ready_nodes() == sorted(NODES), "four nodes that are ready", 90)
+    assert etcd_members("master-1") == sorted(MASTERS)
+
+
+def test_every_node_uses_the_endpoint(cluster) -> None:
+    port = cluster.port
+    for name in NODES:
+        asked = f"curl -s -m 5 --cacert /etc/kubernetes/pki/ca.crt https://{cluster.endpoint}:{port}/readyz"
+        assert on(name, asked) == "ok", name
+
+
+def test_a_second_run_changes_nothing(cluster) -> None:
+    run = play("deploy_kube_apiserver", **cluster.variables)
+    assert run.code == 0 and run.changed == 0, run.output
+
+
+def test_a_report_finds_it_well(cluster) -> None:
+    run = play("report_frontend", **cluster.variables, report_frontend_path="/dev/null")
+    assert run.code == 0 and "Healthy: yes" in run.output, run.output
+    assert CLIENT in run.output
