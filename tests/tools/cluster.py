@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -47,19 +49,24 @@ def play(name: str, *arguments: str, **variables: t.Any) -> Run:
     return Run(done.returncode, done.stdout)
 
 
-def killed_after(seconds: float, **variables: t.Any) -> bool:
-    """Begin to deploy and kill it, with all that it has started here; whether there was something to kill."""
+def killed_at(task: str, time_of_it: int, seconds: float, **variables: t.Any) -> bool:
+    """Begin to deploy, and kill it with all that it has started here, so many seconds after a task has begun the so manieth time; whether
+    it came to that."""
     process = subprocess.Popen(
-        command("deploy_kube_apiserver", "-e", json.dumps(variables)), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=environment(), start_new_session=True,
+        command("deploy_kube_apiserver", "-e", json.dumps(variables)), cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
     )  # fmt: skip
     try:
-        process.wait(seconds)
+        for line in process.stdout or ():
+            time_of_it -= line.startswith("TASK [") and task in line
+            if time_of_it == 0:
+                time.sleep(seconds)
+                return process.poll() is None
         return False
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return True
 
 
 def on(name: str, script: str, may_fail: bool = False) -> str:

@@ -9,8 +9,11 @@ import subprocess
 import time
 
 import pytest
-from cluster import kubectl, ready_nodes
+from cluster import kubectl, on, ready_nodes
 from lab import CLIENT, RECOVERY, SANDBOX, Traffic, failures, link, podman, until
+
+#: When the apiserver of a machine has begun.
+APISERVER_BEGAN = "stat -c %Y /proc/$(pgrep -xo kube-apiserver)"
 
 
 def kill(name: str) -> None:
@@ -57,3 +60,40 @@ def test_dies_under_load(name, die, lab_restored) -> None:
     # a write needs etcd's quorum
     until(lambda: "probe" in kubectl("create configmap probe --dry-run=server -o name", may_fail=True), "a write", 30)
     assert len(ready_nodes()) >= 3
+
+
+#: Seconds that an apiserver takes to go (it serves on for 15, so that balancers see it) and to come back.
+ROLL = 60
+WATCHES = 9
+
+
+def test_an_apiserver_rolls_under_watches() -> None:
+    """As by a change of its manifest: new requests go elsewhere before it stops, and watches end as they would at their time."""
+    command = ["podman", "exec", f"{SANDBOX}-{CLIENT}", "kubectl", "--kubeconfig", "/etc/admin.conf", "get", "--raw"]
+    watches = [
+        subprocess.Popen(
+            [*command, f"/api/v1/nodes?watch=1&timeoutSeconds={ROLL - 5}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for dummy in range(WATCHES)
+    ]  # fmt: skip
+    traffic = Traffic(seconds=ROLL, rate=10)
+    time.sleep(2)
+    before = on("master-1", APISERVER_BEGAN)
+    on(
+        "master-1",
+        "sed -i 's/^  annotations:/&\\n    example.com\\/rolled: \"1\"/' /etc/kubernetes/manifests/kube-apiserver.yaml",
+    )
+    early = 0
+    began = time.monotonic()
+    while time.monotonic() - began < ROLL - 15:
+        early = sum(watch.poll() is not None for watch in watches)
+        time.sleep(0.5)
+    requests = traffic.requests()
+    said = [watch.communicate(timeout=60)[1] for watch in watches]
+    print(
+        f"{len(failures(requests))} of {len(requests)} requests failed, {early} of {WATCHES} watches ended before their time"
+    )
+    assert on("master-1", APISERVER_BEGAN) != before
+    assert early and all(watch.returncode == 0 for watch in watches), said
+    assert not failures(requests)
