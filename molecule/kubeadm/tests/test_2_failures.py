@@ -26,8 +26,15 @@ def silence(name: str) -> None:
     link(name, up=False)
 
 
-@pytest.mark.parametrize("die", [kill, silence])
-@pytest.mark.parametrize("name", ["master-1", "haproxy-1"])
+@pytest.mark.parametrize(
+    ("name", "die"),
+    [
+        ("master-1", kill),
+        pytest.param("master-1", silence, marks=pytest.mark.thorough),
+        pytest.param("haproxy-1", kill, marks=pytest.mark.thorough),
+        ("haproxy-1", silence),
+    ],
+)
 def test_dies_under_load(name, die, lab_restored) -> None:
     watch = subprocess.Popen(
         [

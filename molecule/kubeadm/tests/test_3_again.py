@@ -17,7 +17,7 @@ def whole() -> None:
         assert "hosts_init" not in on(name, "cat /etc/hosts")
 
 
-@pytest.mark.parametrize("name", ["master-1", "worker-1"])
+@pytest.mark.parametrize("name", ["master-1", pytest.param("worker-1", marks=pytest.mark.thorough)])
 def test_a_machine_that_was_made_anew_joins_again(name) -> None:
     # the first master is none that is special: it joins like any other
     emptied([name])
@@ -39,7 +39,7 @@ def test_a_join_that_was_cut_off_is_begun_again() -> None:
     whole()
 
 
-@pytest.mark.parametrize("seconds", [0.5, 4.0])
+@pytest.mark.parametrize("seconds", [pytest.param(0.5, marks=pytest.mark.thorough), 4.0])
 def test_a_run_that_was_killed_is_completed(seconds) -> None:
     """Where it hurts most; test_6_killed has every point."""
     emptied(["master-3"])

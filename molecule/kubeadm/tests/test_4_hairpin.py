@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import collections.abc
+
 import pytest
-from cluster import NODES, bring_kubectl, etcd_members, on, play, ready_nodes, timed
-from lab import MASTERS, until
+from cluster import NODES, bring_kubectl, emptied, etcd_members, on, play, ready_nodes, timed
+from lab import ENDPOINT, MASTERS, switch, until
 
 #: An older patch level over the components of the newer one; its health check gives up sooner than after four minutes.
+NAME = "prod-direct"
 OLD = {
+    "kube_apiserver_name": NAME,
     "kube_apiserver_topology": "private_direct",
     "kubeadm_endpoint_kubeadm": "/opt/kubernetes/kubeadm-1.33.4",
     "kubeadm_endpoint_ignore_preflight_errors": ["HTTPProxyCIDR", "HTTPProxy"],
@@ -19,10 +23,13 @@ OLD = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def anew() -> None:
-    """Machines and cloud from nothing."""
-    assert play("stop_sandbox").code == 0
-    assert play("start_sandbox").code == 0
+def anew() -> collections.abc.Iterator[None]:
+    """Machines without a cluster, and a front end of its own."""
+    emptied()
+    yield
+    switch(hairpin="backends")
+    removed = play("remove_frontend", **OLD)
+    assert removed.code == 0, removed.output
 
 
 def test_the_hairpin_is_named_before_init() -> None:
@@ -53,3 +60,52 @@ def test_the_cure_leads_the_name_home_while_kubeadm_runs() -> None:
     for name in NODES:
         assert "hosts_init" not in on(name, "cat /etc/hosts")
     assert etcd_members("master-1") == sorted(MASTERS)
+
+
+#: One whose init needs nothing but the own apiserver, forced past the test of the ways.
+NEW = {
+    "kube_apiserver_name": NAME,
+    "kube_apiserver_topology": "private_direct",
+    "kubeadm_endpoint_accept_hairpin": True,
+    "kubeadm_endpoint_timeouts": {"discovery": "20s"},
+}
+ASKED = 30
+
+
+def answered(name: str) -> int:
+    """How many of so many connections from a machine to the endpoint get an answer."""
+    ask = f"curl -sk -m 2 -o /dev/null -w '%{{http_code}}\\n' https://{ENDPOINT}:6443/readyz"
+    shown = on(name, f"for n in $(seq {ASKED}); do {ask}; done", may_fail=True)
+    return shown.split().count("200")
+
+
+@pytest.mark.thorough
+def test_a_newer_kubeadm_where_a_server_misses_itself_alone() -> None:
+    """Init and joins pass; what masters ask of the endpoint later is lost whenever the SLB gives them themselves."""
+    switch(hairpin="self")
+    emptied()
+    run, seconds = timed(lambda: play("deploy_kube_apiserver", **NEW))
+    assert run.code == 0, run.output
+    counts = {name: answered(name) for name in NODES}
+    print(f"hairpin self: init and joins in {seconds:.0f}s; of {ASKED} connections answered: {counts}")
+    assert counts["worker-1"] == ASKED
+    assert all(0 < counts[name] < ASKED for name in MASTERS)
+
+
+@pytest.mark.thorough
+def test_a_newer_kubeadm_where_no_server_gets_an_answer() -> None:
+    """Init passes; no other master can join, for it is a server as well, and the reason is said."""
+    switch(hairpin="backends")
+    emptied()
+    run, seconds = timed(lambda: play("deploy_kube_apiserver", **NEW))
+    assert run.code != 0
+    assert on("master-1", "curl -sk https://192.0.2.11:6443/readyz") == "ok"
+    assert "192.0.2.12" not in on(
+        "master-1",
+        "kubectl --kubeconfig /etc/kubernetes/super-admin.conf --server https://192.0.2.11:6443 get nodes -o wide",
+    )
+    assert "kubeadm join failed" in run.output and "hairpin" in run.output, run.output
+    print(
+        f"hairpin backends: init passes, join of the second master fails after {seconds:.0f}s in all; {answered('master-1')} answers"
+    )
+    assert answered("master-1") == 0

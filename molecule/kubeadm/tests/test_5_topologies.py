@@ -33,7 +33,7 @@ def cluster(request) -> t.Iterator[Kubernetes]:
     assert run.code == 0, run.output
     print(f"{request.param}: init, two masters and a worker in {seconds:.0f}s")
     yield Kubernetes(wanted)
-    removed = play("remove_frontend", **wanted, remove_frontend_confirm=wanted["kube_apiserver_name"])
+    removed = play("remove_frontend", **wanted)
     assert removed.code == 0, removed.output
 
 
