@@ -17,7 +17,24 @@ import sys
 import time
 import typing as t
 
-from lab import CLIENT, ENDPOINT, EXAMPLE, MASTERS, ROOT, SANDBOX, Run
+from lab import (
+    CLIENT,
+    ENDPOINT,
+    EXAMPLE,
+    MASTERS,
+    PROXIES,
+    RECOVERY,
+    ROOT,
+    SANDBOX,
+    Run,
+    Traffic,
+    control,
+    failures,
+    link,
+    podman,
+    until,
+    vip,
+)
 
 NODES = (*MASTERS, "worker-1")
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
@@ -136,6 +153,55 @@ class Kubernetes:
     @property
     def port(self) -> int:
         return int(self.variables.get("kube_apiserver_endpoint_port", 6443))
+
+    @property
+    def target(self) -> tuple[str, str, str]:
+        """What a request loop asks, through the SLB."""
+        return vip(self.variables["kube_apiserver_name"]), str(self.port), "/version"
+
+
+def kill(name: str) -> None:
+    """Its processes are killed: peers get a reset."""
+    podman("kill", f"{SANDBOX}-{name}")
+
+
+def silence(name: str) -> None:
+    """Its link goes down: peers get nothing."""
+    link(name, up=False)
+
+
+def restored() -> None:
+    """Whatever was broken: every machine runs with its link, and everything is well again, without a hand on the cluster."""
+    for name in (*NODES, *PROXIES):
+        link(name, up=True)
+        podman("start", f"{SANDBOX}-{name}")
+    until(
+        lambda: ready_nodes() == sorted(NODES) and {entry["state"] for entry in control("GET", "health")} == {"normal"},
+        "recovery",
+        180,
+    )
+
+
+def lost_under_load(name: str, die: t.Callable[[str], None], source: str = CLIENT, *target: str) -> None:
+    """A machine dies while requests and a watch run; none that starts a while later fails, and etcd takes writes."""
+    command = f"kubectl --kubeconfig /etc/admin.conf get nodes --watch >/dev/null 2>&1"
+    watch = subprocess.Popen(["podman", "exec", f"{SANDBOX}-{CLIENT}", "sh", "-c", command])
+    traffic = Traffic(20, source, 10, *target)
+    time.sleep(2)
+    die(name)
+    dead = time.monotonic()
+    requests = traffic.requests()
+    failed = failures(requests)
+    last = max((request["start"] - dead for request in failed), default=0.0)
+    print(
+        f"{name} by {die.__name__}, from {source}: {len(failed)} of {len(requests)} failed, the last started {last:.2f}s after"
+    )
+    watch.terminate()
+    watch.wait()
+    assert not failures(requests, dead + RECOVERY)
+    # a write needs etcd's quorum
+    until(lambda: "probe" in kubectl("create configmap probe --dry-run=server -o name", may_fail=True), "a write", 30)
+    assert len(ready_nodes()) >= 3
 
 
 def timed(function: t.Callable[[], Run]) -> tuple[Run, float]:

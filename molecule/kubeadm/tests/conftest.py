@@ -8,8 +8,7 @@ from __future__ import annotations
 import collections.abc
 
 import pytest
-from cluster import NODES, bring_kubectl, ready_nodes
-from lab import MASTERS, PROXIES, SANDBOX, all_well, link, podman, until
+from cluster import bring_kubectl, restored
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,9 +18,5 @@ def client() -> None:
 
 @pytest.fixture
 def lab_restored() -> collections.abc.Iterator[None]:
-    """Whatever a test breaks: every machine runs with its link, and everything is well again, without a hand on the cluster."""
     yield
-    for name in (*MASTERS, *PROXIES):
-        link(name, up=True)
-        podman("start", f"{SANDBOX}-{name}")
-    until(lambda: all_well() and ready_nodes() == sorted(NODES), "recovery", 180)
+    restored()

@@ -9,21 +9,11 @@ import subprocess
 import time
 
 import pytest
-from cluster import kubectl, on, ready_nodes
-from lab import CLIENT, RECOVERY, SANDBOX, Traffic, failures, link, podman, until
+from cluster import kill, lost_under_load, on, silence
+from lab import CLIENT, SANDBOX, Traffic, failures
 
 #: When the apiserver of a machine has begun.
 APISERVER_BEGAN = "stat -c %Y /proc/$(pgrep -xo kube-apiserver)"
-
-
-def kill(name: str) -> None:
-    """Its processes are killed: peers get a reset."""
-    podman("kill", f"{SANDBOX}-{name}")
-
-
-def silence(name: str) -> None:
-    """Its link goes down: peers get nothing."""
-    link(name, up=False)
 
 
 @pytest.mark.parametrize(
@@ -36,37 +26,7 @@ def silence(name: str) -> None:
     ],
 )
 def test_dies_under_load(name, die, lab_restored) -> None:
-    watch = subprocess.Popen(
-        [
-            "podman",
-            "exec",
-            f"{SANDBOX}-{CLIENT}",
-            "kubectl",
-            "--kubeconfig",
-            "/etc/admin.conf",
-            "get",
-            "nodes",
-            "--watch",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    traffic = Traffic(seconds=20, rate=10)
-    time.sleep(2)
-    die(name)
-    dead = time.monotonic()
-    requests = traffic.requests()
-    failed = failures(requests)
-    last = max((request["start"] - dead for request in failed), default=0.0)
-    print(
-        f"{name} by {die.__name__}: {len(failed)} of {len(requests)} failed, the last of them started {last:.2f}s after"
-    )
-    watch.terminate()
-    watch.wait()
-    assert not failures(requests, dead + RECOVERY)
-    # a write needs etcd's quorum
-    until(lambda: "probe" in kubectl("create configmap probe --dry-run=server -o name", may_fail=True), "a write", 30)
-    assert len(ready_nodes()) >= 3
+    lost_under_load(name, die)
 
 
 #: Seconds that an apiserver takes to go (it serves on for 15, so that balancers see it) and to come back.

@@ -8,8 +8,23 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from cluster import NODES, Kubernetes, bring_kubectl, emptied, etcd_members, on, play, ready_nodes, timed
-from lab import CLIENT, MASTERS, until
+from cluster import (
+    NODES,
+    Kubernetes,
+    bring_kubectl,
+    emptied,
+    etcd_members,
+    kill,
+    lost_under_load,
+    on,
+    play,
+    ready_nodes,
+    silence,
+    timed,
+)
+from lab import CLIENT, MASTERS, until, vip
+
+pytestmark = pytest.mark.thorough
 
 #: Machines of the VPC reach a public SLB from the VPC's own address; the client does, too.
 EGRESS = "203.0.113.2/32"
@@ -20,6 +35,12 @@ TOPOLOGIES: dict[str, dict[str, t.Any]] = {
         "kube_apiserver_load_balancer": {},
     },
     "node_local": {"kube_apiserver_topology": "node_local", "kube_apiserver_endpoint_port": 7443},
+    "node_local_nginx": {
+        "kube_apiserver_topology": "node_local",
+        "kube_apiserver_node_proxy": "nginx",
+        "kube_apiserver_endpoint_port": 7443,
+    },
+    "existing": {"kube_apiserver_topology": "existing"},
     "redirect_watch": {"kube_apiserver_topology": "private_direct", "kube_apiserver_hairpin_cure": "redirect_watch"},
 }
 
@@ -29,6 +50,11 @@ def cluster(request) -> t.Iterator[Kubernetes]:
     """Machines and cloud without a cluster, and then with one."""
     wanted = {**TOPOLOGIES[request.param], "kube_apiserver_name": f"prod-{request.param.replace('_', '-')}"}
     emptied()
+    if request.param == "existing":
+        # what somebody else runs: a front end without a cluster
+        others = play("deploy_kube_apiserver", kube_apiserver_run_kubeadm=False)
+        assert others.code == 0, others.output
+        wanted.update(kube_apiserver_endpoint_address=vip(), kube_apiserver_name="prod-api")
     run, seconds = timed(lambda: play("deploy_kube_apiserver", **wanted))
     assert run.code == 0, run.output
     print(f"{request.param}: init, two masters and a worker in {seconds:.0f}s")
@@ -56,6 +82,19 @@ def test_a_second_run_changes_nothing(cluster) -> None:
 
 
 def test_a_report_finds_it_well(cluster) -> None:
-    run = play("report_frontend", **cluster.variables, report_frontend_path="/dev/null")
-    assert run.code == 0 and "Healthy: yes" in run.output, run.output
-    assert CLIENT in run.output
+    def well() -> bool:
+        run = play("report_frontend", **cluster.variables, report_frontend_path="/dev/null")
+        return run.code == 0 and "Healthy: yes" in run.output and CLIENT in run.output
+
+    until(well, "a report that finds it well", 120)
+
+
+@pytest.mark.parametrize("die", [kill, silence])
+def test_a_master_is_lost(cluster, die, lab_restored) -> None:
+    lost_under_load("master-1", die, CLIENT, *cluster.target)
+
+
+def test_a_node_with_a_proxy_of_its_own_loses_a_master(cluster, lab_restored) -> None:
+    if cluster.variables["kube_apiserver_topology"] != "node_local":
+        pytest.skip("only node_local has proxies on nodes")
+    lost_under_load("master-2", silence, "worker-1", "127.0.0.1", str(cluster.port), "/version")
