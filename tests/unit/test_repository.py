@@ -132,6 +132,7 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_slb/limits.py",
         "_slb/adoption.py",
         "_slb/errors.py",
+        "_endpoint/control_plane.py",
         "_endpoint/diagnosis.py",
         "_endpoint/report.py",
         "_haproxy/parse.py",
@@ -139,6 +140,7 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_haproxy/states.py",
         "_kubeadm/cause.py",
         "_kubeadm/config.py",
+        "_kubeadm/health.py",
         "_kubeadm/state.py",
         "_kubeadm/versions.py",
         "_kubeadm/yamltext.py",
@@ -198,6 +200,7 @@ def test_no_module_costs_an_import_of_others(collections_path):
 
 HOSTS = [
     "plugins/modules/endpoint_probe.py",
+    "plugins/module_utils/_endpoint/certificate.py",
     "plugins/module_utils/_endpoint/probe.py",
     "plugins/modules/haproxy_release.py",
     "plugins/modules/haproxy_server.py",
