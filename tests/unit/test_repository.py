@@ -126,6 +126,7 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_slb/document.py",
         "_slb/plan.py",
         "_slb/protocols.py",
+        "_slb/security_groups.py",
         "_slb/state.py",
         "_slb/view.py",
         "_slb/export.py",
