@@ -150,7 +150,8 @@ def read(client: Client, params: dict) -> dict:
     networks = [ipaddress.ip_network(network("sources", source)) for source in params["sources"]]
     callers = [str(one.network_address) for one in networks if one.num_addresses == 1]
     vpc_id = params["vpc_id"]
-    found = lookup.servers(client, [lookup.naming(name) for name in (*params["servers"], *callers)], vpc_id)
+    named = [lookup.naming("servers", name) for name in (*params["servers"], *callers)]
+    found = lookup.servers(client, named, vpc_id)
     known = lookup.Known(found)
     servers = [(name, lookup.named_server("servers", name, known, vpc_id)) for name in params["servers"]]
     groups = lookup.security_groups(client, {one for dummy, server in servers for one in server.security_groups})

@@ -123,8 +123,8 @@ def _names(masters: t.Sequence[Master], host: str) -> t.Iterator[Finding]:
         yield Finding(
             "certificate_lacks_name",
             PROBLEM,
-            f"The certificate that {_some(without)} serves does not have {host}, so clients of the endpoint refuse it; kubeadm_endpoint_name"
-            " or kubeadm_endpoint_extra_sans has to hold that name when the certificate is made: set it, and renew apiserver.crt.",
+            f"What {_some(without)} {'serves' if len(without) == 1 else 'serve'} as certificate does not have the name {host}, so clients of the"
+            " endpoint refuse it; set kubeadm_endpoint_name or kubeadm_endpoint_extra_sans to hold it, and renew apiserver.crt.",
             tuple(without),
         )
 
@@ -200,15 +200,15 @@ def _etcd(masters: t.Sequence[Master]) -> t.Iterator[Finding]:
         yield Finding(
             "etcd_no_quorum",
             PROBLEM,
-            f"etcd has lost its majority: of {len(members)} members {_listed(sick)} is not well; nothing can be written until"
+            f"etcd has lost its majority: of {len(members)} members {_sick(sick)}; nothing can be written until"
             f" {len(members) // 2 + 1} are.",
         )
     elif sick:
         yield Finding(
             "etcd_member_sick",
             PROBLEM,
-            f"{_listed(sick)} of etcd's {len(members)} members is not well; bring it back, or remove it from etcd where its machine is gone"
-            " for good, for it counts for the majority.",
+            f"Of etcd's {len(members)} members {_sick(sick)}; bring it back, or remove it from etcd where its machine is gone for good, for"
+            " it counts for the majority.",
         )
     known = {one["id"] for one in members}
     for master in well:
@@ -231,9 +231,10 @@ def _is(member: Facts, master: Master) -> bool:
     return member["name"] == master.name or any(url.startswith(f"https://{host}:") for url in member["peer_urls"])
 
 
-def _listed(members: t.Sequence[Facts]) -> str:
+def _sick(members: t.Sequence[Facts]) -> str:
     """One that was added and never started has no name."""
-    return ", ".join(member["name"] or f"{', '.join(member['peer_urls'])} (never started)" for member in members)
+    names = [member["name"] or f"{', '.join(member['peer_urls'])} (never started)" for member in members]
+    return f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} not well"
 
 
 def _leaders(well: t.Sequence[Master]) -> t.Iterator[Finding]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import typing as t
 
@@ -21,8 +22,6 @@ ECS, ENI = "ecs", "eni"
 USABLE = {ECS: "Running", ENI: "InUse"}
 #: An id or an address, and a port.
 Key = t.Tuple[t.Optional[str], t.Optional[int]]
-#: Which option an id is, by how it begins.
-PREFIXES = {"i-": "server_id", "eni-": "eni_id"}
 KINDS = {ECS: "ECS instance", ENI: "network interface"}
 
 
@@ -117,7 +116,7 @@ def security_groups(client: Client, ids: t.Iterable[str]) -> dict[str, SecurityG
 
 def named_server(where: str, name: str, known: Known, vpc_id: str | None) -> Server:
     """The one server of an id or an address. Raises LookupFailed for none and for several."""
-    backend = naming(name)
+    backend = naming(where, name)
     fit = [server for server in known.fitting(backend) if vpc_id in (None, server.vpc_id)]
     here = _instances_first(fit)
     if len(here) == 1:
@@ -144,10 +143,18 @@ def groups_of(source: Network, known: Known, vpcs: t.Container[str | None]) -> f
     return frozenset(one for server in found if server.vpc_id in vpcs for one in server.security_groups)
 
 
-def naming(name: str) -> Backend:
-    """A server by what a user calls it: the id of an instance or of an interface, else an address."""
-    option = next((option for prefix, option in PREFIXES.items() if name.startswith(prefix)), "private_ip")
-    return Backend(**{option: name})
+def naming(where: str, name: str) -> Backend:
+    """A server by what a user calls it: the id of an instance or of an interface, else an address. Raises DocumentError."""
+    if name.startswith("i-"):
+        return Backend(server_id=name)
+    if name.startswith("eni-"):
+        return Backend(eni_id=name)
+    try:
+        return Backend(private_ip=str(ipaddress.ip_address(name)))
+    except ValueError:
+        raise DocumentError(
+            f"{where} has '{name}'; a private address is possible, or the id of an instance (i-...) or of a network interface (eni-...)"
+        ) from None
 
 
 class Known:

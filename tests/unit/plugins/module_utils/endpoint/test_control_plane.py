@@ -142,8 +142,10 @@ def test_a_certificate_without_the_endpoint_names_the_options():
     found = masters()
     found[1] = Master("master-2", "192.0.2.12", facts(2), served(names=["kubernetes"]))
     message = only(found, "certificate_lacks_name")
-    assert f"master-2 serves does not have {HOST}" in message
+    assert message.startswith(f"What master-2 serves as certificate does not have the name {HOST}")
     assert "kubeadm_endpoint_name" in message and "kubeadm_endpoint_extra_sans" in message
+    found[2] = Master("master-3", "192.0.2.13", facts(3), served(names=["kubernetes"]))
+    assert "What master-2, master-3 serve as certificate" in only(found, "certificate_lacks_name")
 
 
 def apiserver(**changes):
@@ -205,9 +207,9 @@ SICK = {"healthy": False, "leader_id": ""}
 
 
 def test_a_sick_member_and_a_lost_majority():
-    assert only(masters(m2=SILENT), "etcd_member_sick").startswith("master-2 of etcd's 3 members is not well;")
+    assert only(masters(m2=SILENT), "etcd_member_sick").startswith("Of etcd's 3 members master-2 is not well;")
     message = only(masters(m2={"etcd": etcd(2, **SICK)}, m3=SILENT), "etcd_no_quorum")
-    assert "of 3 members master-2, master-3 is not well; nothing can be written until 2 are" in message
+    assert "of 3 members master-2, master-3 are not well; nothing can be written until 2 are" in message
     assert "No etcd answers (master-1: it is away; " in only(masters(m1=SILENT, m2=SILENT, m3=SILENT), "etcd_silent")
     # one that answers and is not well still tells who belongs to it
     sick = {name: {"etcd": etcd(number, **SICK)} for number, name in enumerate(("m1", "m2", "m3"), 1)}
@@ -225,7 +227,7 @@ def test_a_member_that_no_master_has():
     members = [*MEMBERS, {"id": "9", "name": "", "peer_urls": ["https://[2001:db8::9]:2380"]}]
     found = masters(**{f"m{number}": {"etcd": etcd(number, members=members)} for number in (1, 2, 3)})
     message = only(found, "etcd_member_sick")
-    assert message.startswith("https://[2001:db8::9]:2380 (never started) of etcd's 4 members is not well")
+    assert message.startswith("Of etcd's 4 members https://[2001:db8::9]:2380 (never started) is not well;")
     # unless it belongs to one that nobody could ask
     assert told([*found, Master("master-9", "2001:db8::9")]) == []
 
