@@ -72,12 +72,12 @@ EXAMPLES = r"""
     servers: [192.0.2.21, 192.0.2.22]
     ports: [8888, 8889]
     sources: [100.64.0.0/10, 192.0.2.0/24]
-  register: groups
+  register: let_in
 
 - name: Go on only where nobody is kept out
   ansible.builtin.assert:
-    that: groups.problems | length == 0
-    fail_msg: "{{ groups.problems | join(' ') }}"
+    that: let_in.problems | length == 0
+    fail_msg: "{{ let_in.problems | join(' ') }}"
 """
 
 RETURN = r"""
@@ -146,7 +146,7 @@ ARGUMENT_SPEC = argument_spec(
 
 def read(client: Client, params: dict) -> dict:
     for port in params["ports"]:
-        check_port(port)
+        check_port(port, "an entry of ports")
     networks = [ipaddress.ip_network(network("sources", source)) for source in params["sources"]]
     callers = [str(one.network_address) for one in networks if one.num_addresses == 1]
     vpc_id = params["vpc_id"]

@@ -77,7 +77,7 @@ def test_a_source_is_a_member_of_the_groups_of_its_server(client):
     [
         ("web-1", None, DocumentError, "servers has 'web-1'; a private address is possible, or the id of an instance"),
         ("192.0.2.77", None, LookupFailed, "servers has 192.0.2.77, which is no ECS instance and no network interface"),
-        ("i-none", "vpc-ut-lab", LookupFailed, "of this region in vpc-ut-lab"),
+        ("i-none", "vpc-ut-lab", LookupFailed, "of this region with vpc_id 'vpc-ut-lab'"),
         ("192.0.2.99", None, LookupFailed, "i-ut-twin in vpc-ut-lab and i-ut-twin-b in vpc-ut-other; give vpc_id"),
     ],
 )

@@ -123,7 +123,8 @@ def named_server(where: str, name: str, known: Known, vpc_id: str | None) -> Ser
         return here[0]
     if not here:
         raise LookupFailed(
-            f"{where} has {name}, which is no {KINDS[ECS]} and no {KINDS[ENI]} of this region{f' in {vpc_id}' if vpc_id else ''}"
+            f"{where} has {name}, which is no {KINDS[ECS]} and no {KINDS[ENI]} of this region"
+            + ("" if vpc_id is None else f" with vpc_id '{vpc_id}'")
         )
     raise LookupFailed(
         f"{where} has {name}, which is {quoted(f'{server.id} in {server.vpc_id}' for server in here)}; give vpc_id, or the id instead"
