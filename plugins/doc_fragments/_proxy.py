@@ -128,9 +128,9 @@ attributes:
 options:
   server:
     description:
-      - The name of the server in the configuration.
+      - The name of the server in the configuration. It has to be given with O(state), O(weight) and O(sessions); without it the
+        module tells how all servers are.
     type: str
-    required: true
   state:
     description:
       - V(ready) takes clients. V(drain) takes no new ones, and is still checked. V(maint) takes no new ones, and is not

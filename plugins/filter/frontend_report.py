@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.report import build, lines
+from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.control_plane import CERTIFICATE_DAYS
 
 DOCUMENTATION = r"""
 name: frontend_report
@@ -20,6 +22,9 @@ options:
     description:
       - One entry for each node, with C(name), C(address), C(roles) (V(server), V(load_balancer), V(other)), C(backend), and
         C(probes) (the result of M(clusterfront.ha.endpoint_probe), null where the node could not be reached).
+      - A server may have C(control_plane), what M(clusterfront.ha.kubeadm_node_info) returns with O(clusterfront.ha.kubeadm_node_info#module:health=true),
+        and a load balancer C(servers), what M(clusterfront.ha.haproxy_server) returns. They are null where that is not known, and left
+        out where nobody asks.
     type: list
     elements: dict
     required: true
@@ -40,6 +45,10 @@ options:
     type: str
     choices: [kube_apiserver, rancher]
     default: kube_apiserver
+  certificate_days:
+    description: A finding names certificates that end within so many days.
+    type: int
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -61,9 +70,10 @@ def frontend_report(
     endpoint: str,
     cloud: dict[str, t.Any] | None,
     kind: str = "kube_apiserver",
+    certificate_days: int = CERTIFICATE_DAYS,
 ) -> dict[str, t.Any]:
     """The report as data."""
-    return build(name, endpoint, cloud, nodes, kind)
+    return build(name, endpoint, cloud, nodes, kind, time.time(), certificate_days)
 
 
 class FilterModule:

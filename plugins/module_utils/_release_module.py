@@ -58,7 +58,7 @@ RELEASE: Spec = {
 }
 
 SERVER: Spec = {
-    "server": {"type": "str", "required": True},
+    "server": {"type": "str"},
     "backend": {"type": "str"},
     "state": {"type": "str", "choices": ["ready", "drain", "maint"]},
     "weight": {"type": "str"},
@@ -66,6 +66,8 @@ SERVER: Spec = {
     "sessions": {"type": "int"},
     "timeout": {"type": "int", "default": 300},
 }
+#: Only looking is for all servers at once.
+SERVER_NEEDED = {"state": ("server",), "weight": ("server",), "sessions": ("server",)}
 
 
 def container_of(options: dict[str, t.Any] | None) -> Container | None:

@@ -101,6 +101,10 @@ EXAMPLES = r"""
   clusterfront.ha.haproxy_server:
     server: master-1
   register: looked
+
+- name: Look at all servers
+  clusterfront.ha.haproxy_server:
+  register: all_servers
 """
 
 RETURN = r"""
@@ -173,7 +177,7 @@ PLACES = ("directory", "binary", "unit", "stats_socket", "master_socket", "timeo
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, required_by=common.SERVER_NEEDED, supports_check_mode=True)
     params = module.params
     proxy = HAProxy(
         **{name: params[name] for name in PLACES},

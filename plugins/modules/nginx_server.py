@@ -191,7 +191,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, required_by=common.SERVER_NEEDED, supports_check_mode=True)
     proxy = nginx_of(module.params, "", common.container_of(module.params["container"]))
     common.run_server(module, proxy, module.params["on_timeout"])
 

@@ -24,6 +24,8 @@ from lab import (
     failures,
     finding,
     haproxy_rows,
+    inside,
+    machine,
     met,
     playbook,
     reported,
@@ -93,3 +95,57 @@ def test_masters_share_the_load() -> None:
     assert len(requests) == 120 and not failures(requests)
     served = collections.Counter(json.loads(request["body"])["host"] for request in requests)
     assert set(served) == set(MASTERS), served
+
+
+HOLD = """
+import socket, ssl, sys, time
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+held = [context.wrap_socket(socket.create_connection((sys.argv[1], 6443), 5)) for dummy in range(4)]
+for connection in held:
+    connection.sendall(b"GET /watch?seconds=300 HTTP/1.1\\r\\nHost: kubernetes\\r\\n\\r\\n")
+    connection.recv(1)
+print("held", flush=True)
+time.sleep(300)
+"""
+NOT_READY = "/run/stand-in-apiserver/not-ready"
+
+
+def test_the_report_counts_sessions_and_names_failed_checks(tmp_path) -> None:
+    until(all_well, "health of all")
+    watches = subprocess.Popen(inside(CLIENT, sys.executable, "-c", HOLD, vip()), stdout=subprocess.PIPE, text=True)
+    try:
+        assert watches.stdout is not None and watches.stdout.readline() == "held\n"
+        machine("master-1").run_test(f"touch {NOT_READY}")
+        report = reported(tmp_path / "report.json")
+    finally:
+        watches.kill()
+        machine("master-1").run_test(f"rm -f {NOT_READY}")
+    counted = [entry["sessions"] for balancer in report["load_balancers"] for entry in balancer["servers"]]
+    assert len(counted) == len(PROXIES) * len(MASTERS) and sum(counted) == 4
+    assert finding(report, "apiserver_checks_fail")["message"] == (
+        "The apiserver of master-1 fails its own checks: shutdown."
+    )
+    assert report["healthy"] is False
+    until(all_well, "health of all")
+
+
+def test_what_a_stand_in_does_not_know_is_no_finding(tmp_path) -> None:
+    report = reported(tmp_path / "report.json", "-e", "report_frontend_certificate_days=3000")
+    for server in report["servers"]:
+        layers = server["control_plane"]
+        assert (layers["apiserver"]["livez"], layers["apiserver"]["readyz"]) == (200, 200)
+        assert layers["apiserver"]["version"].startswith("v1.")
+        assert (layers["etcd"], layers["certificates"], layers["nodes"]) == (None, [], [])
+        assert server["certificate"]["days_left"] > 3000
+    assert report["healthy"] is True, report["findings"]
+
+
+def test_the_report_finds_certificates_that_end_and_names_that_are_missing(tmp_path) -> None:
+    arguments = ("-e", "report_frontend_certificate_days=4000", "-e", "kube_apiserver_endpoint_name=other.example.com")
+    report = reported(tmp_path / "report.json", *arguments)
+    ending = [entry for entry in report["findings"] if entry["code"] == "certificate_ends"]
+    assert [entry["nodes"] for entry in ending] == [[name] for name in MASTERS]
+    assert {entry["severity"] for entry in ending} == {"expected"}
+    missing = finding(report, "certificate_lacks_name")
+    assert "does not have the name other.example.com" in missing["message"] and missing["nodes"] == list(MASTERS)

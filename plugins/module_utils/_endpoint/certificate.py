@@ -9,8 +9,11 @@ X.509 in DER, RFC 5280 4.1: nothing but the few fields that are asked for. Stand
 
 from __future__ import annotations
 
+import base64
+import calendar
 import hashlib
 import ipaddress
+import re
 import time
 import typing as t
 
@@ -35,6 +38,27 @@ def facts(der: bytes) -> dict[str, t.Any]:
     except (IndexError, ValueError):
         pass
     return found
+
+
+PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+DAY = 24 * 60 * 60
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def first_of(pem: str) -> bytes:
+    """The first certificate of a file, in DER; nothing where there is none."""
+    found = PEM.search(pem)
+    try:
+        return base64.b64decode(found[1]) if found else b""
+    except ValueError:
+        return b""
+
+
+def days_left(not_after: str | None, now: float) -> int | None:
+    """Whole days from now (seconds since 1970) to the end of a certificate, below zero once it is over; None where that is not known."""
+    if not not_after:
+        return None
+    return int((calendar.timegm(time.strptime(not_after, TIME_FORMAT)) - now) // DAY)
 
 
 def _fingerprint(kind: str, der: bytes) -> str:
@@ -81,7 +105,7 @@ def _time(tag: int, content: bytes) -> str:
     text = content.decode("ascii")
     if tag == UTC_TIME:
         text = ("19" if text[:2] >= "50" else "20") + text
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.strptime(text, "%Y%m%d%H%M%SZ"))
+    return time.strftime(TIME_FORMAT, time.strptime(text, "%Y%m%d%H%M%SZ"))
 
 
 def _names(extensions: bytes) -> t.Iterator[str]:

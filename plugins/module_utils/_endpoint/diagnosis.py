@@ -90,7 +90,11 @@ class Finding:
 
 def diagnose(nodes: t.Sequence[Node], endpoint: str, service: Service) -> list[Finding]:
     """All that the matrix shows, problems first."""
-    findings = [*_servers(nodes, service), *_endpoint(nodes, endpoint, service)]
+    return by_severity([*_servers(nodes, service), *_endpoint(nodes, endpoint, service)])
+
+
+def by_severity(findings: t.Iterable[Finding]) -> list[Finding]:
+    """Problems first."""
     return sorted(findings, key=lambda finding: (PROBLEM, EXPECTED, OK).index(finding.severity))
 
 

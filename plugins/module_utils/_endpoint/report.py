@@ -9,12 +9,17 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .diagnosis import PROBLEM, SERVICES, Finding, Node, Service, diagnose
+from . import control_plane
+from .certificate import days_left
+from .control_plane import CERTIFICATE_DAYS, Master
+from .diagnosis import PROBLEM, SERVICES, Finding, Node, Service, by_severity, diagnose
 from .probe import OPEN
 
 Data = t.Dict[str, t.Any]
 ENDPOINT = "endpoint"
 READY = "/ready"
+#: The kinds of front ends whose servers are masters of a cluster.
+CONTROL_PLANES = ("kube_apiserver",)
 
 
 def build(
@@ -23,16 +28,30 @@ def build(
     cloud: t.Mapping[str, t.Any] | None,
     nodes: t.Sequence[t.Mapping[str, t.Any]],
     kind: str = "kube_apiserver",
+    now: float | None = None,
+    certificate_days: int = CERTIFICATE_DAYS,
 ) -> Data:
     """The report.
 
     cloud has load_balancer (None where it is missing), listeners and backends, as the modules return them; it is None where the front
     end has no SLB. Each node has name, address, roles (server, load_balancer, other), backend, and probes (None where the node could not
-    be reached). kind is a key of SERVICES.
+    be reached). A server may have control_plane, what kubeadm_node_info tells with health, and a load balancer servers, what
+    haproxy_server tells; both are None where nobody knows, and left out where nobody asks. kind is a key of SERVICES. now is in seconds since 1970, and
+    certificates that end within certificate_days of it are told of.
     """
     service = SERVICES[kind]
     from_cloud = _cloud_findings(name, cloud, service) if cloud is not None else ()
-    findings = [*from_cloud, *_unreached(nodes), *diagnose(_matrix(nodes), endpoint, service)]
+    masters = (
+        [_master(node, nodes, now) for node in nodes if "server" in node["roles"]] if kind in CONTROL_PLANES else []
+    )
+    findings = by_severity(
+        [
+            *from_cloud,
+            *_unreached(nodes),
+            *diagnose(_matrix(nodes), endpoint, service),
+            *control_plane.findings(masters, endpoint.rpartition(":")[0].strip("[]"), certificate_days),
+        ]
+    )
     return {
         "name": name,
         "endpoint": endpoint,
@@ -41,7 +60,7 @@ def build(
         "findings": [{**dataclasses.asdict(finding), "nodes": list(finding.nodes)} for finding in findings],
         "slb": cloud and {**cloud, "backends": [_named(backend, nodes) for backend in cloud.get("backends") or ()]},
         "load_balancers": [_tier_node(node, nodes) for node in nodes if "load_balancer" in node["roles"]],
-        "servers": [_server(node) for node in nodes if "server" in node["roles"]],
+        "servers": [_server(node, masters) for node in nodes if "server" in node["roles"]],
         "matrix": [
             {
                 "node": node["name"],
@@ -85,6 +104,16 @@ def _unreached(nodes: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
         )
 
 
+def _master(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.Any]], now: float | None) -> Master:
+    """A master with the certificate that it serves, as the first node sees it that got one."""
+    served = next((tls for one in nodes for tls in [_met(one, node["name"]).get("tls")] if tls), None) or {}
+    left = None if now is None else days_left(served.get("not_after"), now)
+    kept = {key: served.get(key) for key in ("not_after", "subject_alt_names")}
+    return Master(
+        node["name"], node["address"], node.get("control_plane") or {}, {**kept, "days_left": left} if served else {}
+    )
+
+
 def _cloud_findings(name: str, cloud: t.Mapping[str, t.Any], service: Service) -> t.Iterator[Finding]:
     instance = cloud.get("load_balancer")
     if instance is None:
@@ -126,11 +155,14 @@ def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.A
         "address": node["address"],
         "result": seen.get("result"),
         "ready": seen.get("result") == OPEN and seen.get("http_status") == 200,
+        **{key: node[key] for key in ("servers",) if key in node},
     }
 
 
-def _server(node: t.Mapping[str, t.Any]) -> Data:
+def _server(node: t.Mapping[str, t.Any], masters: t.Sequence[Master]) -> Data:
     local = _met(node, node["name"])
+    master = next((master for master in masters if master.name == node["name"]), None)
+    layers = {} if master is None else {"certificate": master.served or None, "control_plane": master.facts or None}
     return {
         "name": node["name"],
         "address": node["address"],
@@ -138,6 +170,7 @@ def _server(node: t.Mapping[str, t.Any]) -> Data:
         "http_status": local.get("http_status"),
         "ready": local.get("result") == OPEN and local.get("http_status") == 200,
         "tls_version": (local.get("tls") or {}).get("version"),
+        **layers,
     }
 
 
@@ -157,12 +190,35 @@ def lines(report: t.Mapping[str, t.Any]) -> list[str]:
     for backend in slb.get("backends") or ():
         label = f"{backend['private_ip'] or backend['server_id']}:{backend['backend_port']}"
         shown.append(f"    backend {backend['node'] or backend['server_id']} {label}: {backend['status']}")
+    for balancer in report["load_balancers"]:
+        sessions = f"; sessions: {_sessions(balancer['servers'])}" if "servers" in balancer else ""
+        shown.append(f"  balancer {balancer['name']}: {_ready(balancer)}{sessions}")
+    for server in report["servers"]:
+        if "control_plane" in server:
+            layers = Master(
+                server["name"], server["address"], server["control_plane"] or {}, server["certificate"] or {}
+            )
+            shown.append(f"  master {server['name']}: {_ready(server)}; {control_plane.line(layers)}")
     shown += ["", *_table(report["matrix"]), "", "Diagnosis"]
     shown += [f"  {finding['severity']:<8}  {finding['message']}" for finding in report["findings"]] or [
         "  nothing to say"
     ]
     shown += ["", f"Healthy: {'yes' if report['healthy'] else 'no'}"]
     return shown
+
+
+def _ready(entry: t.Mapping[str, t.Any]) -> str:
+    return "ready" if entry["ready"] else "not ready"
+
+
+def _sessions(servers: t.Sequence[t.Mapping[str, t.Any]] | None) -> str:
+    """Those of every server, of all backends that have it."""
+    if servers is None:
+        return "not known"
+    sums: dict[str, int] = {}
+    for entry in servers:
+        sums[entry["server"]] = sums.get(entry["server"], 0) + entry["sessions"]
+    return ", ".join(f"{name} {count}" for name, count in sums.items()) or "no servers"
 
 
 def _table(matrix: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import ssl
 import tempfile
 import typing as t
 
+from .health import etcd_facts, failed_checks, git_version, silent_etcd
 from .state import Member
 
 KUBERNETES = "/etc/kubernetes"
@@ -75,15 +77,56 @@ def admin(host: str, port: int, config: str, timeout: float = 10.0) -> Api:
     return Api(host, port, context, timeout)
 
 
-def etcd(pki: str = f"{KUBERNETES}/pki") -> Api:
+def anonymous(host: str, port: int, timeout: float = 5.0) -> Api:
+    """The apiserver at an address, for what everybody may ask. Who it is stays unverified: nothing secret is sent."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return Api(host, port, context, timeout)
+
+
+def apiserver_health(api: Api) -> t.Dict[str, t.Any]:
+    """How an apiserver finds itself: the statuses of /livez and /readyz, null where it does not answer, and what is behind them."""
+    found: t.Dict[str, t.Any] = {"livez": None, "readyz": None, "failed_checks": [], "version": "", "error": ""}
+    try:
+        found["livez"], live = api.call("GET", "/livez?verbose")
+        found["readyz"], ready = api.call("GET", "/readyz?verbose")
+        found["failed_checks"] = failed_checks(str(live), str(ready))
+        found["version"] = git_version(api.call("GET", "/version")[1])
+    except ApiError as error:
+        found["error"] = str(error)
+    return found
+
+
+def etcd(pki: str = f"{KUBERNETES}/pki", timeout: float = 10.0) -> Api:
     """The stacked etcd of this master."""
     context = ssl.create_default_context(cafile=f"{pki}/etcd/ca.crt")
     context.load_cert_chain(f"{pki}/apiserver-etcd-client.crt", f"{pki}/apiserver-etcd-client.key")
-    return Api("127.0.0.1", ETCD_PORT, context)
+    return Api("127.0.0.1", ETCD_PORT, context, timeout)
 
 
-def etcd_members(api: Api) -> t.List[Member]:
-    status, answer = api.call("POST", "/v3/cluster/member/list", {})
+def etcd_health(api: Api) -> t.Dict[str, t.Any]:
+    """How the etcd of this master finds itself; that it does not answer is a part of that."""
+    try:
+        status, told = api.call("POST", "/v3/maintenance/status", {})
+        if status != 200:
+            return silent_etcd(f"etcd answers {status} to a question for its status")
+        # by what this member knows itself: without a majority nobody tells more
+        members = etcd_members(api, linearizable=False)
+    except ApiError as error:
+        return silent_etcd(str(error))
+    healthy, alarms = False, ()
+    # the rest is asked of the majority, and waits for it in vain where there is none
+    with contextlib.suppress(ApiError):
+        # an alarm is told apart: with one every member would be called sick
+        healthy = api.call("GET", "/health?exclude=NOSPACE&exclude=CORRUPT")[0] == 200
+        status, answer = api.call("POST", "/v3/maintenance/alarm", {"action": "GET"})
+        alarms = answer.get("alarms", ()) if status == 200 else ()
+    return etcd_facts(told, members, alarms, healthy)
+
+
+def etcd_members(api: Api, linearizable: bool = True) -> t.List[Member]:
+    """The members that etcd has, by its majority or by what the one that is asked knows."""
+    status, answer = api.call("POST", "/v3/cluster/member/list", {"linearizable": linearizable})
     if status != 200:
         raise ApiError(f"etcd answers {status} to a question for its members")
     return [

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import http.client
 import json
@@ -17,7 +18,7 @@ import tempfile
 import time
 import typing as t
 
-from .api import KUBERNETES
+from .api import KUBERNETES, kubeconfig_data
 from .state import Found
 from .versions import Version, parse
 
@@ -124,6 +125,28 @@ def fingerprint(path: str) -> str:
     """Tells one CA from another; nothing where there is none."""
     text = read(path)
     return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
+
+
+#: The kubelet's own, which it renews by itself.
+KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+
+def certificates() -> t.Iterator[t.Tuple[str, str]]:
+    """Every certificate of this machine as PEM, by the name that 'kubeadm certs check-expiration' or its file has."""
+    pki = f"{KUBERNETES}/pki"
+    for path in sorted(glob.glob(f"{pki}/*.crt") + glob.glob(f"{pki}/etcd/*.crt")):
+        yield os.path.relpath(path, pki), read(path)
+    for path in sorted(glob.glob(f"{KUBERNETES}/*.conf")):
+        inside = kubeconfig_data(read(path), "client-certificate-data").decode("ascii", "replace")
+        if inside:
+            yield os.path.basename(path), inside
+    if os.path.exists(KUBELET_CERTIFICATE):
+        yield os.path.basename(KUBELET_CERTIFICATE), read(KUBELET_CERTIFICATE)
+
+
+def has_etcd() -> bool:
+    """Whether a member of a stacked etcd belongs to this machine."""
+    return os.path.exists(f"{KUBERNETES}/manifests/etcd.yaml")
 
 
 def unit_runs() -> bool:

@@ -26,9 +26,9 @@ POLL = 0.5  # seconds between two looks at the sessions
 
 @dataclass(frozen=True)
 class Wish:
-    """What the caller asks for; None leaves as it is."""
+    """What the caller asks for; None leaves as it is. Whoever only looks may mean all servers, with None."""
 
-    server: str
+    server: str | None
     backend: str | None
     state: str | None
     weight: str | None

@@ -59,13 +59,17 @@ def dump_states(states: t.Mapping[str, Intent]) -> str:
     return json.dumps(entries, indent=2, sort_keys=True) + "\n"
 
 
-def choose(known: t.Collection[str], server: str, backend: str | None) -> list[str]:
-    """The servers that are meant: one, or those of that name in all backends."""
+def choose(known: t.Collection[str], server: str | None, backend: str | None) -> list[str]:
+    """The servers that are meant: those of a name, or all, in one backend or in all of them."""
     found = sorted(
-        name for name in known if name == f"{backend}/{server}" or (backend is None and name.endswith(f"/{server}"))
+        name
+        for name in known
+        for its_backend, dummy, its_name in [name.partition("/")]
+        if backend in (None, its_backend) and server in (None, its_name)
     )
     if not found:
-        where = f"backend {backend} has no server {server}" if backend else f"no backend has a server {server}"
+        what = f"server {server}" if server else "server"
+        where = f"backend {backend} has no {what}" if backend else f"no backend has a {what}"
         raise StateError(f"{where[0].upper()}{where[1:]}; there are {', '.join(sorted(known)) or 'none'}.")
     return found
 

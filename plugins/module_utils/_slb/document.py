@@ -1169,9 +1169,9 @@ def check_seconds(option: str, seconds: float, longest: int = LONGEST_WAIT) -> N
         raise DocumentError(f"{option} is {seconds:g}; 0 to {longest} seconds are possible")
 
 
-def check_port(port: int | None) -> None:
+def check_port(port: int | None, where: str = "port") -> None:
     """Refuse what is no port, for modules that look for one."""
-    _in_range("port", "port", port)
+    _in_range(where, "port", port)
 
 
 def _in_range(where: str, name: str, value: int | None) -> None:

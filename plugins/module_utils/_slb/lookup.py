@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import typing as t
 
@@ -13,6 +14,7 @@ from .client import PAGE_SIZE, Client
 from .document import Backend, LoadBalancer
 from .errors import DocumentError, LookupFailed, quoted
 from .resources.tags import wrapped
+from .security_groups import Network, SecurityGroup, group
 from .state import Server
 
 ECS, ENI = "ecs", "eni"
@@ -80,7 +82,12 @@ def _instance(entry: t.Mapping[str, t.Any]) -> Server:
         status=str(entry.get("Status")),
         name=entry.get("InstanceName") or "",
         tags=wrapped(entry),
+        security_groups=_groups(entry),
     )
+
+
+def _groups(entry: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    return tuple((entry.get("SecurityGroupIds") or {}).get("SecurityGroupId") or ())
 
 
 def _interface(entry: t.Mapping[str, t.Any]) -> Server:
@@ -93,7 +100,62 @@ def _interface(entry: t.Mapping[str, t.Any]) -> Server:
         vpc_id=entry.get("VpcId") or None,
         status=str(entry.get("Status")),
         type=ENI,
+        security_groups=_groups(entry),
     )
+
+
+def security_groups(client: Client, ids: t.Iterable[str]) -> dict[str, SecurityGroup]:
+    """The security groups of these ids with their rules; one call for each 100 rules."""
+    found = {}
+    for identifier in sorted(set(ids)):
+        wanted = {"SecurityGroupId": identifier, "Direction": "ingress"}
+        pages = list(client.token_pages(client.ecs, "DescribeSecurityGroupAttribute", wanted))
+        found[identifier] = group(pages[0], (one for page in pages for one in page["Permissions"]["Permission"]))
+    return found
+
+
+def named_server(where: str, name: str, known: Known, vpc_id: str | None) -> Server:
+    """The one server of an id or an address. Raises LookupFailed for none and for several."""
+    backend = naming(where, name)
+    fit = [server for server in known.fitting(backend) if vpc_id in (None, server.vpc_id)]
+    here = _instances_first(fit)
+    if len(here) == 1:
+        return here[0]
+    if not here:
+        raise LookupFailed(
+            f"{where} has {name}, which is no {KINDS[ECS]} and no {KINDS[ENI]} of this region"
+            + ("" if vpc_id is None else f" with vpc_id '{vpc_id}'")
+        )
+    raise LookupFailed(
+        f"{where} has {name}, which is {quoted(f'{server.id} in {server.vpc_id}' for server in here)}; give vpc_id, or the id instead"
+    )
+
+
+def address_of(server: Server, name: str) -> str:
+    """The address by which a user calls a server, else its first one. Raises LookupFailed for a server without any."""
+    if not server.private_ips:
+        raise LookupFailed(f"{name} has no private address; it is {server.status}")
+    return name if name in server.private_ips else server.private_ips[0]
+
+
+def groups_of(source: Network, known: Known, vpcs: t.Container[str | None]) -> frozenset[str]:
+    """The security groups of the server in one of these VPCs whose address a source is; none for a network of several."""
+    found = known.by_address.get(str(source.network_address), []) if source.num_addresses == 1 else []
+    return frozenset(one for server in found if server.vpc_id in vpcs for one in server.security_groups)
+
+
+def naming(where: str, name: str) -> Backend:
+    """A server by what a user calls it: the id of an instance or of an interface, else an address. Raises DocumentError."""
+    if name.startswith("i-"):
+        return Backend(server_id=name)
+    if name.startswith("eni-"):
+        return Backend(eni_id=name)
+    try:
+        return Backend(private_ip=str(ipaddress.ip_address(name)))
+    except ValueError:
+        raise DocumentError(
+            f"{where} has '{name}'; a private address is possible, or the id of an instance (i-...) or of a network interface (eni-...)"
+        ) from None
 
 
 class Known:

@@ -178,6 +178,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "slb_listener_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY),
     "slb_rule": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *RULE, "slb:DescribeDomainExtensions"),
     "slb_rule_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *READ_PARTS),
+    "slb_security_group_info": (*SERVERS, "ecs:DescribeSecurityGroupAttribute", "slb:DescribeRegions"),
     "slb_server_group": (*FIND, *GROUPS, *SERVER_GROUP),
     "slb_server_group_info": (*FIND, *GROUPS),
     "slb_tls_policy": (*TLS_POLICY, "slb:DescribeRegions"),

@@ -93,6 +93,7 @@ class Server:
     type: str = "ecs"
     name: str = ""
     tags: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    security_groups: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PUBLIC = ipaddress.IPv4Network("203.0.113.0/24")  # the public side: RFC 5737
+HEALTH_CHECKS = "100.64.0.0/10"  # where the cloud's health checks and its layer 7 come from
 STATUSES = ("Running", "Stopped", "Starting", "Stopping", "Pending")
 
 
@@ -40,6 +42,29 @@ class Vpc:
 
 
 @dataclass(frozen=True)
+class SecurityRule:
+    """A rule with the values of the API: ports as first/last, a source that is a network, a group or a prefix list."""
+
+    source_cidr: str = ""
+    source_group: str = ""
+    source_prefix_list: str = ""
+    direction: str = "ingress"
+    protocol: str = "ALL"
+    ports: str = "-1/-1"
+    policy: str = "Accept"
+    priority: int = 1
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    security_group_id: str
+    vpc: str
+    name: str = ""
+    inner_access: bool = True
+    rules: tuple[SecurityRule, ...] = ()
+
+
+@dataclass(frozen=True)
 class Interface:
     """A network interface. The data plane has all addresses of a machine on its one link."""
 
@@ -66,6 +91,7 @@ class Machine:
     interfaces: tuple[Interface, ...] = ()  # beside the primary one
     eip: str = ""  # public address of its own
     ram_role: str = ""  # whose keys it gets from the metadata service
+    security_group_ids: tuple[str, ...] = ()  # of all its interfaces; empty: the default group of its VPC
 
     @property
     def all_interfaces(self) -> tuple[Interface, ...]:
@@ -84,6 +110,15 @@ class Machine:
 class Inventory:
     vpcs: tuple[Vpc, ...] = ()
     machines: tuple[Machine, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+
+    def groups_of(self, machine: Machine) -> tuple[str, ...]:
+        return machine.security_group_ids or (default_group(self.vpc(machine.vpc)).security_group_id,)
+
+    def security_group(self, security_group_id: str) -> tuple[SecurityGroup, Vpc] | None:
+        groups = (*self.security_groups, *map(default_group, self.vpcs))
+        found = next((group for group in groups if group.security_group_id == security_group_id), None)
+        return (found, self.vpc(found.vpc)) if found else None
 
     def vpc(self, name: str) -> Vpc:
         return next(vpc for vpc in self.vpcs if vpc.name == name)
@@ -133,6 +168,12 @@ class Inventory:
         return asdict(self)
 
 
+def default_group(vpc: Vpc) -> SecurityGroup:
+    """The group of machines that name none: it keeps nobody out who can call at all."""
+    rules = tuple(SecurityRule(source_cidr=cidr) for cidr in (vpc.cidr, HEALTH_CHECKS, str(PUBLIC)))
+    return SecurityGroup(f"sg-{vpc.vpc_id.removeprefix('vpc-')}", vpc.name, "default", rules=rules)
+
+
 def _unique(what: str, values: Sequence[str]) -> None:
     for value in values:
         if values.count(value) > 1:
@@ -147,9 +188,13 @@ def parse(given: Mapping[str, Any]) -> Inventory:
             for vpc in given.get("vpcs", [])
         )
         machines = tuple(_machine(machine) for machine in given.get("machines", []))
+        groups = tuple(
+            SecurityGroup(**{**group, "rules": tuple(SecurityRule(**rule) for rule in group.get("rules", []))})
+            for group in given.get("security_groups", [])
+        )
     except TypeError as error:
         raise ValueError(f"the inventory does not have the shape that is expected: {error}") from None
-    inventory = Inventory(vpcs, machines)
+    inventory = Inventory(vpcs, machines, groups)
     _check(inventory)
     return inventory
 
@@ -159,7 +204,8 @@ def _machine(given: Mapping[str, Any]) -> Machine:
         Interface(**{**interface, "secondary_ips": tuple(interface.get("secondary_ips", []))})
         for interface in given.get("interfaces", [])
     )
-    return Machine(**{**given, "secondary_ips": tuple(given.get("secondary_ips", [])), "interfaces": interfaces})
+    lists = {name: tuple(given.get(name, [])) for name in ("secondary_ips", "security_group_ids")}
+    return Machine(**{**given, **lists, "interfaces": interfaces})
 
 
 def _check(inventory: Inventory) -> None:
@@ -187,13 +233,40 @@ def _check(inventory: Inventory) -> None:
     for address in public:
         if ipaddress.ip_address(address) not in PUBLIC:
             raise ValueError(f"public address {address} is not in {PUBLIC}, which is the public side")
+    _unique("security group", [group.security_group_id for group in inventory.security_groups])
+    for group in inventory.security_groups:
+        _check_group(group, names)
     for machine in inventory.machines:
         if machine.vpc not in names:
             raise ValueError(f"machine {machine.name} is in VPC {machine.vpc}, which is not in the inventory")
         for address in machine.addresses:
             if ipaddress.ip_address(address) not in ipaddress.ip_network(names[machine.vpc].cidr):
                 raise ValueError(f"address {address} of machine {machine.name} is not in its VPC")
+        for identifier in machine.security_group_ids:
+            found = inventory.security_group(identifier)
+            if found is None or found[0].vpc != machine.vpc:
+                raise ValueError(
+                    f"machine {machine.name} is in security group {identifier}, which its VPC does not have"
+                )
         if machine.name == "internet":
             raise ValueError("a machine can't be named internet: the namespace of the public side is")
         if machine.status not in STATUSES:
             raise ValueError(f"status {machine.status} of machine {machine.name} is none of {', '.join(STATUSES)}")
+
+
+def _check_group(group: SecurityGroup, vpcs: Mapping[str, Vpc]) -> None:
+    where = f"security group {group.security_group_id}"
+    if group.vpc not in vpcs:
+        raise ValueError(f"{where} is in VPC {group.vpc}, which is not in the inventory")
+    for rule in group.rules:
+        sources = [rule.source_cidr, rule.source_group, rule.source_prefix_list]
+        if sum(map(bool, sources)) != 1:
+            raise ValueError(f"a rule of {where} needs one of source_cidr, source_group and source_prefix_list")
+        if rule.source_cidr:
+            ipaddress.ip_network(rule.source_cidr)
+        if not re.fullmatch(r"-1/-1|\d{1,5}/\d{1,5}", rule.ports):
+            raise ValueError(f"ports {rule.ports} of a rule of {where} are not first/last, nor -1/-1 for all")
+        if rule.policy not in ("Accept", "Drop") or rule.direction not in ("ingress", "egress"):
+            raise ValueError(f"a rule of {where} has policy {rule.policy} and direction {rule.direction}")
+        if not 1 <= rule.priority <= 100:
+            raise ValueError(f"priority {rule.priority} of a rule of {where} is not in 1 to 100")

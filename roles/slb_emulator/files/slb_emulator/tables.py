@@ -65,6 +65,14 @@ _ECS_REQUESTS: dict[str, Table] = {
         "NetworkInterfaceId": _TEXTS,
         "PrivateIpAddress": _TEXTS,
     },
+    "DescribeSecurityGroupAttribute": {
+        "Direction": _TEXT,
+        "MaxResults": Field("int"),
+        "NextToken": _TEXT,
+        "NicType": _TEXT,
+        "RegionId": _TEXT,
+        "SecurityGroupId": _TEXT,
+    },
 }
 
 

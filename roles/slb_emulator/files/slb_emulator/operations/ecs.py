@@ -1,17 +1,18 @@
 # Copyright (c) clusterfront.ha contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operations of ECS that are needed to find servers."""
+"""The operations of ECS that are needed to find servers, and to see whom their security groups let in."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ..cloud import Answer, Call, Cloud
 from ..errors import ApiError, invalid
-from ..inventory import Interface, Machine, Vpc
+from ..inventory import Interface, Machine, SecurityRule, Vpc
 from ..parameters import Parameters, has_tags, tag_list
 from ..tables import ECS
 from .paging import by_token
@@ -67,7 +68,7 @@ def _addresses(interface: Interface) -> dict[str, Any]:
     }
 
 
-def _described(machine: Machine, vpc: Vpc, zone: str) -> dict[str, Any]:
+def _described(machine: Machine, vpc: Vpc, zone: str, groups: Sequence[str]) -> dict[str, Any]:
     return {
         "InstanceId": machine.instance_id,
         "InstanceName": machine.name,
@@ -76,6 +77,7 @@ def _described(machine: Machine, vpc: Vpc, zone: str) -> dict[str, Any]:
         "RegionId": vpc.region,
         "ZoneId": zone,
         "InstanceNetworkType": "vpc",
+        "SecurityGroupIds": {"SecurityGroupId": list(groups)},
         "VpcAttributes": {
             "VpcId": vpc.vpc_id,
             "VSwitchId": machine.vswitch_id,
@@ -103,7 +105,7 @@ def _described(machine: Machine, vpc: Vpc, zone: str) -> dict[str, Any]:
 def describe_instances(cloud: Cloud, call: Call) -> Answer:
     parameters, inventory = call.parameters, cloud.state.inventory
     found = [
-        _described(machine, vpc, inventory.zone(machine))
+        _described(machine, vpc, inventory.zone(machine), inventory.groups_of(machine))
         for machine, vpc in inventory.in_region(call.region)
         if _matches(parameters, machine, vpc, inventory.zone(machine))
     ]
@@ -158,6 +160,7 @@ def describe_network_interfaces(cloud: Cloud, call: Call) -> Answer:
                 "VpcId": vpc.vpc_id,
                 "VSwitchId": machine.vswitch_id,
                 "ZoneId": inventory.zone(machine),
+                "SecurityGroupIds": {"SecurityGroupId": list(inventory.groups_of(machine))},
             }
             if _interface_matches(parameters, interface, told):
                 found.append(told)
@@ -169,4 +172,50 @@ def describe_network_interfaces(cloud: Cloud, call: Call) -> Answer:
         "TotalCount": len(found),
         "PageNumber": 1,
         "PageSize": size,
+    }
+
+
+def _permission(identifier: str, rule: SecurityRule) -> dict[str, Any]:
+    """A rule as the API tells it: texts, also the number of its priority, and empty ones for what it does not have."""
+    return {
+        "SecurityGroupRuleId": identifier,
+        "Direction": rule.direction,
+        "IpProtocol": rule.protocol.upper(),
+        "PortRange": rule.ports,
+        "SourcePortRange": "",
+        "SourceCidrIp": rule.source_cidr,
+        "SourceGroupId": rule.source_group,
+        "SourcePrefixListId": rule.source_prefix_list,
+        "DestCidrIp": "",
+        "Policy": rule.policy,
+        "Priority": str(rule.priority),
+        "NicType": "intranet",
+        "Description": "",
+    }
+
+
+@operation("DescribeSecurityGroupAttribute", version=ECS)
+def describe_security_group_attribute(cloud: Cloud, call: Call) -> Answer:
+    parameters = call.parameters
+    found = cloud.state.inventory.security_group(parameters.needed("SecurityGroupId"))
+    if found is None or found[1].region != call.region:
+        raise ApiError("InvalidSecurityGroupId.NotFound")
+    group, vpc = found
+    direction = parameters.choice("Direction", ("ingress", "egress", "all"), "all")
+    stem = group.security_group_id.replace("sg-", "sgr-", 1)
+    rules = [
+        _permission(f"{stem}-{number}", rule)
+        for number, rule in enumerate(group.rules, 1)
+        if direction in ("all", rule.direction)
+    ]
+    page, token = by_token(parameters, rules, parameters.integer("MaxResults", 10, 1000, 500))
+    return {
+        "SecurityGroupId": group.security_group_id,
+        "SecurityGroupName": group.name,
+        "VpcId": vpc.vpc_id,
+        "RegionId": call.region,
+        "Description": "",
+        "InnerAccessPolicy": "Accept" if group.inner_access else "Drop",
+        "Permissions": {"Permission": list(page)},
+        "NextToken": token,
     }

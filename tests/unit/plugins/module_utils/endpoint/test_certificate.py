@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.certificate import facts
+from ansible_collections.clusterfront.ha.plugins.module_utils._endpoint.certificate import days_left, facts, first_of
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "www.example.com")])
@@ -53,3 +53,28 @@ def test_one_without_names_and_what_is_none():
     for wrong in (b"", b"\x30", b"\x30\x03\x02\x01\x05", whole[:200]):
         assert facts(wrong)["not_after"] is None and facts(wrong)["subject_alt_names"] == []
     assert facts(b"")["fingerprint"] is None
+
+
+def test_the_first_of_a_file():
+    start, end = datetime.datetime(2026, 1, 1), datetime.datetime(2027, 1, 1)
+    first, second = made(start, end), made(start, end, x509.DNSName("b.example.com"))
+    pem = b"bag attributes\n" + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (first, second))
+    assert first_of(pem.decode()) == first.public_bytes(serialization.Encoding.DER)
+    for wrong in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n"):
+        assert first_of(wrong) == b""
+
+
+@pytest.mark.parametrize(
+    ("end", "days"),
+    [
+        ("2027-01-15T08:00:00Z", 0),
+        ("2027-01-16T07:59:59Z", 0),
+        ("2027-01-16T08:00:00Z", 1),
+        ("2027-01-15T07:59:59Z", -1),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_days_that_are_left(end, days):
+    now = datetime.datetime(2027, 1, 15, 8, tzinfo=UTC).timestamp()
+    assert days_left(end, now) == days

@@ -67,6 +67,8 @@ def test_a_front_end_that_is_well():
             "http_status": 200,
             "ready": True,
             "tls_version": "TLSv1.3",
+            "certificate": {"not_after": None, "subject_alt_names": None, "days_left": None},
+            "control_plane": None,
         }
     ]
     assert made["matrix"][0] == {
@@ -139,14 +141,79 @@ def test_lines():
         "    backend haproxy-1 192.0.2.21:8888: normal",
         "    backend i-9 i-9:8888: normal",
     ]
-    assert shown[5:9] == [
+    assert shown[4:6] == [
+        "  balancer haproxy-1: ready",
+        "  master master-1: ready; certificates: not known; etcd: not known",
+    ]
+    assert shown[7:11] == [
         "  from \\ to  endpoint   haproxy-1/ready  master-1",
         "  haproxy-1  timed_out  refused          200",
         "  master-1   200        200              200",
         "  client-1   200        200              -",
     ]
     assert shown[-1] == "Healthy: yes" and "  ok        All 1 apiservers are ready." in shown
-    assert all(len(line) <= 120 for line in shown[:10])
+    assert all(len(line) <= 120 for line in shown[:12])
+
+
+NOW = 1800000000.0  # 2027-01-15
+
+
+def deeper():
+    """The same with what the deeper layers tell."""
+    matrix = nodes()
+    served = {"version": "TLSv1.3", "not_after": "2027-02-01T08:00:00Z", "subject_alt_names": ["k8s-api.example.com"]}
+    for node in matrix:
+        for probe in node["probes"]:
+            if probe["name"] == "master-1":
+                probe["tls"] = served
+    matrix[0]["servers"] = [
+        {"backend": backend, "server": server, "sessions": count}
+        for backend, server, count in (("a", "master-1", 3), ("b", "master-1", 1), ("a", "master-2", 0))
+    ]
+    matrix[1]["control_plane"] = {
+        "apiserver": {"livez": 200, "readyz": 500, "failed_checks": ["etcd"], "version": "v1.33.13", "error": ""},
+        "certificates": [],
+        "etcd": None,
+        "nodes": [],
+    }
+    return matrix
+
+
+def test_the_deeper_layers():
+    made = report.build("prod", ENDPOINT, CLOUD, deeper(), now=NOW)
+    assert codes(made) == [
+        "apiserver_checks_fail",
+        "hairpin_of_proxies",
+        "certificate_ends",
+        "servers_ready",
+        "endpoint_reached",
+    ]
+    assert not made["healthy"]
+    assert made["servers"][0]["certificate"]["days_left"] == 17
+    assert made["servers"][0]["control_plane"]["apiserver"]["failed_checks"] == ["etcd"]
+    shown = report.lines(made)
+    assert shown[4:6] == [
+        "  balancer haproxy-1: ready; sessions: master-1 4, master-2 0",
+        "  master master-1: ready; v1.33.13; failed checks: etcd; certificates: 17 days (the one that it serves); etcd: not known",
+    ]
+    made = report.build("prod", ENDPOINT, CLOUD, deeper(), now=NOW, certificate_days=10)
+    assert "certificate_ends" not in codes(made)
+
+
+def test_sessions_that_nobody_can_tell():
+    matrix = deeper()
+    matrix[0]["servers"] = None
+    shown = report.lines(report.build("prod", ENDPOINT, CLOUD, matrix))
+    assert "  balancer haproxy-1: ready; sessions: not known" in shown
+    matrix[0]["servers"] = []
+    shown = report.lines(report.build("prod", ENDPOINT, CLOUD, matrix))
+    assert "  balancer haproxy-1: ready; sessions: no servers" in shown
+
+
+def test_other_servers_have_no_control_plane():
+    made = report.build("prod", ENDPOINT, CLOUD, deeper(), kind="rancher", now=NOW)
+    assert "control_plane" not in made["servers"][0] and "apiserver_checks_fail" not in codes(made)
+    assert not any(line.startswith("  master ") for line in report.lines(made))
 
 
 def test_lines_of_nothing():
@@ -159,5 +226,6 @@ def test_the_filters():
     filters = FilterModule().filters()
     made = filters["frontend_report"](nodes(), name="prod", endpoint=ENDPOINT, cloud=CLOUD)
     assert (
-        made == report.build("prod", ENDPOINT, CLOUD, nodes()) and filters["report_lines"](made)[-1] == "Healthy: yes"
+        codes(made) == codes(report.build("prod", ENDPOINT, CLOUD, nodes()))
+        and filters["report_lines"](made)[-1] == "Healthy: yes"
     )

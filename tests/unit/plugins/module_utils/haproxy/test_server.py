@@ -296,6 +296,18 @@ def test_looking_changes_nothing(proxy):
     held.close()
 
 
+def test_looking_at_all(proxy):
+    change = proxy.do(name=None, backend=None)
+    seen = server.describe(proxy.settings, change)
+    assert [(entry["backend"], entry["server"], entry["sessions"]) for entry in seen] == [
+        ("more", "a", 0),
+        ("more", "b", 0),
+        ("web", "a", 0),
+        ("web", "b", 0),
+    ]
+    assert not change.needed
+
+
 @pytest.mark.parametrize(("place", "step"), [(HAProxy, "tell"), (server, "write_config")])
 def test_a_run_that_was_killed_is_completed(proxy, monkeypatch, place, step):
     class Killed(BaseException):

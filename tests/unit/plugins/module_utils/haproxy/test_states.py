@@ -112,6 +112,10 @@ def test_sessions_of_a_server():
 def test_which_servers_are_meant():
     known = states.server_lines(CONFIG)
     assert choose(known, "a", None) == ["tcp/a", "web/a"] and choose(known, "a", "web") == ["web/a"]
+    assert choose(known, None, None) == ["last/d", "tcp/a", "web/a", "web/b"]
+    assert choose(known, None, "web") == ["web/a", "web/b"]
+    with pytest.raises(StateError, match="^Backend gone has no server; there are "):
+        choose(known, None, "gone")
     with pytest.raises(StateError, match="^Backend last has no server a; there are last/d, tcp/a, web/a, web/b.$"):
         choose(known, "a", "last")
     with pytest.raises(StateError, match="^No backend has a server x; there are none.$"):

@@ -23,7 +23,7 @@ def operations(root):
     """Every operation of the API whose name stands in the engine."""
     from alibabacloud_slb20140515 import models
 
-    found = {"ecs:DescribeInstances", "ecs:DescribeNetworkInterfaces"}
+    found = {"ecs:DescribeInstances", "ecs:DescribeNetworkInterfaces", "ecs:DescribeSecurityGroupAttribute"}
     for path in (root / "plugins" / "module_utils" / "_slb").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
