@@ -110,6 +110,12 @@ etcd_members:
   type: list
   elements: str
   sample: [master-1, master-2, master-3]
+remarks:
+  description: What the machine lacks for a kubelet (swap, forwarding, br_netfilter), one sentence each. Nothing of it is changed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 apiserver:
   description:
     - How its own apiserver finds itself. C(livez) and C(readyz) are the statuses of HTTP, null where nothing answers, and
@@ -223,6 +229,7 @@ def main() -> None:
         ca_certificate=host.read(CA),
         nodes=nodes,
         etcd_members=members,
+        remarks=host.unprepared(),
         **deeper,
     )
 

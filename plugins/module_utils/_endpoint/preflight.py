@@ -11,9 +11,9 @@ stand-ins answer for the apiservers (stood_in), refused and closed are wrong, to
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import typing as t
 
+from .control_plane import has_name
 from .diagnosis import SERVICES
 from .probe import CLOSED, OPEN, TIMED_OUT, UNREACHABLE
 
@@ -152,24 +152,12 @@ def _elsewhere(node: Node, way: Way, probe: Probe) -> str:
 def _unnamed(node: Node, way: Way, probe: Probe) -> str:
     """A stand-in's certificate names nobody, and a proxy shows the one of the apiserver."""
     names = (probe.get("tls") or {}).get("subject_alt_names") or []
-    if node.stood_in or probe.get("http_status") != 200 or not names or _named(node.endpoint_name, names):
+    if node.stood_in or probe.get("http_status") != 200 or not names or has_name(names, node.endpoint_name):
         return ""
     return (
         f"The certificate that {way.shown} shows does not name {node.endpoint_name}, so no client will take it; delete apiserver.crt and"
         " apiserver.key in /etc/kubernetes/pki on that master and run 'kubeadm init phase certs apiserver' with the configuration that is there."
     )
-
-
-def _named(name: str, names: t.Sequence[str]) -> bool:
-    return _same_form(name) in map(_same_form, names)
-
-
-def _same_form(name: str) -> str:
-    """An IPv6 address has many."""
-    try:
-        return ipaddress.ip_address(name).compressed
-    except ValueError:
-        return name.lower()
 
 
 def _skewed(node: Node, way: Way, probe: Probe) -> str:

@@ -19,7 +19,7 @@ import time
 import typing as t
 
 from .api import KUBERNETES, kubeconfig_data
-from .state import Found
+from .state import Found, remarks
 from .versions import Version, parse
 
 MARK = "/var/lib/clusterfront/kubeadm.json"
@@ -119,6 +119,12 @@ def read(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def unprepared() -> t.List[str]:
+    """What this machine lacks for a kubelet, in sentences."""
+    net = "/proc/sys/net"
+    return remarks(read("/proc/swaps"), read(f"{net}/ipv4/ip_forward"), read(f"{net}/bridge/bridge-nf-call-iptables"))
 
 
 def fingerprint(path: str) -> str:

@@ -41,6 +41,25 @@ class Found:
         return FOREIGN if traces else FRESH
 
 
+def remarks(swaps: str, ip_forward: str, bridge_nf_call: str) -> t.List[str]:
+    """What kubelet and pods need of a machine and is missing, from /proc/swaps and two settings below /proc/sys/net; nothing is changed."""
+    found = []
+    used = [line.split()[0] for line in swaps.splitlines()[1:]]
+    if used:
+        found.append(
+            f"Swap is on ({', '.join(used)}); the kubelet starts only without, or where its failSwapOn is false."
+        )
+    if ip_forward.strip() != "1":
+        found.append(
+            "net.ipv4.ip_forward is not 1; kubeadm refuses that, for the machine passes no packets of pods on."
+        )
+    if bridge_nf_call.strip() != "1":
+        found.append(
+            "net.bridge.bridge-nf-call-iptables is not 1, or br_netfilter is not loaded; pod networks with a bridge need both."
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Master:
     """A machine of the list of masters."""

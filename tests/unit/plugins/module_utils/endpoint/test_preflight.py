@@ -90,12 +90,6 @@ def test_wrong(case):
     assert not found.right and words in found.text
 
 
-def test_addresses_have_many_forms():
-    node = dataclasses.replace(PLAIN, endpoint_name="2001:db8:0::1", endpoint_address="")
-    way = dataclasses.replace(ENDPOINT, host="2001:db8:0::1")
-    assert verdict(node, way, met(http_status=200, tls={"subject_alt_names": ["2001:DB8::1"]})).right
-
-
 def test_a_name_is_one_for_all_nodes():
     leads = {"master-1": ADDRESS, "master-2": "198.51.100.1", "worker-1": ADDRESS, "haproxy-1": "127.0.0.1", "dead": ""}
     assert "192.0.2.100 on master-1, worker-1; 198.51.100.1 on master-2" in differing_names(NAME, leads)

@@ -190,3 +190,9 @@ def test_why_init_failed(met, ready, backend, lines, words):
 
 def test_a_join_behind_the_hairpin():
     assert "hairpin" in cause.likely_cause("join", "a:1", {"result": "timed_out"}, False, True, [])
+
+
+def test_what_a_machine_lacks_is_told():
+    assert state.remarks("Filename Type\n", "1\n", "1\n") == []
+    swap, forward, bridge = state.remarks("Filename Type\n/dev/vdb partition 1024 0 -2\n", "0\n", "")
+    assert "(/dev/vdb)" in swap and "ip_forward" in forward and "br_netfilter" in bridge
