@@ -1,0 +1,3 @@
+"""tmp"""
+def convert(objects, controller="ingress_nginx", https="tcp"):
+    return {}

@@ -1,0 +1,101 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The sites of an ingress front end without Kubernetes, as listens of the role nginx; and who leaves a front end. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+Options = t.Mapping[str, t.Any]
+Listens = t.List[t.Dict[str, t.Any]]
+
+#: What a site does not say, because its front end does.
+NOT_OWN = ("bind", "mode", "trusted_proxies", "forwarded_clients")
+
+
+def listens(sites: t.Sequence[Options], options: Options) -> Listens:
+    """All listens of a node: one for everybody who asks for another name, on each port, and those of the sites.
+
+    options: layer (4 or 7), http_port, https_port, certificate, key, min_version, status, body, trusted_proxies.
+    At layer 7 the SLB ends TLS and is a proxy: nodes have plain HTTP, and clients are those that it names.
+    """
+    http = {"mode": "http", "bind": [{"port": options["http_port"]}]}
+    nobody = {"respond": {"status": options["status"], "body": options["body"]}}
+    if options["layer"] == 7:
+        proxied = {"trusted_proxies": list(options["trusted_proxies"]), "forwarded_clients": True}
+        return [{"name": "nobody_http", **http, **nobody}] + [
+            {**_plain(site), **http, **proxied} for site in sites
+        ]
+    https = {"mode": "http", "bind": [{"port": options["https_port"]}]}
+    tls = {"certificate": options["certificate"], "key": options["key"], "min_version": options["min_version"]}
+    made: Listens = [
+        {"name": "nobody_http", **http, **nobody},
+        {"name": "nobody_https", **https, "tls": tls, **nobody},
+    ]
+    for site in sites:
+        own = site.get("tls") or {}
+        made.append({**_plain(site), **https, "tls": {**tls, **own, "min_version": options["min_version"]} if own else tls})
+        name = f"{site['name']}_http"
+        if site.get("redirect", True):
+            made.append({"name": name, **http, "hosts": site["hosts"], "redirect_https": True})
+        else:
+            made.append({**_plain(site), "name": name, **http, "ready": False})
+    return made
+
+
+def _plain(site: Options) -> dict[str, t.Any]:
+    """A site without what is no key of a listen, or the front end's to say. One dead application takes no node out."""
+    kept = {key: value for key, value in site.items() if key not in ("redirect", "tls")}
+    return {"ready": False, **kept}
+
+
+def problems(sites: t.Sequence[Options], variable: str) -> list[str]:
+    """What can't work in sites, a sentence each; the rest is said of the listens that they make."""
+    found = []
+    for site in sites:
+        name = site.get("name") or ""
+        if not name:
+            found.append(f"{variable} has a site without a name; give it one.")
+        if not site.get("hosts"):
+            found.append(f"{variable}: '{name}' has no hosts; give the names that clients ask for.")
+        for key in [key for key in NOT_OWN if key in site]:
+            found.append(f"{variable}: '{name}' has {key}, which the front end says for all; leave it out.")
+    return found
+
+
+def departures(
+    groups: t.Sequence[Options], wanted: t.Mapping[str, t.Sequence[Options]], owner: str
+) -> list[dict[str, t.Any]]:
+    """The members of groups that are ours, still get connections, and are not to get them any more.
+
+    groups: as slb_server_group_info tells them. wanted: by a group's name the members that it is to have, each with
+    private_ip, port and weight. For each group that has some: its name, their addresses, and what slb_backend takes.
+    What others put there stays as it is.
+    """
+    found = []
+    for group in groups:
+        keep = {
+            (member["private_ip"], int(member["port"])) for member in wanted.get(group["name"], ()) if member["weight"]
+        }
+        members = [
+            member
+            for member in group["backends"]
+            if member["owner"] == owner and member["weight"] and (member["private_ip"], member["port"]) not in keep
+        ]
+        if members and group["name"] in wanted:
+            found.append(
+                {
+                    "name": group["name"],
+                    "addresses": [member["private_ip"] for member in members],
+                    "backends": [_silent(member) for member in members],
+                }
+            )
+    return found
+
+
+def _silent(member: Options) -> dict[str, t.Any]:
+    """A member by its id, without a share."""
+    kind = "eni_id" if member["eni_id"] else "server_id"
+    return {kind: member[kind], "port": member["port"], "weight": 0}
