@@ -25,18 +25,15 @@ def listens(sites: t.Sequence[Options], options: Options) -> Listens:
     nobody = {"respond": {"status": options["status"], "body": options["body"]}}
     if options["layer"] == 7:
         proxied = {"trusted_proxies": list(options["trusted_proxies"]), "forwarded_clients": True}
-        return [{"name": "nobody_http", **http, **nobody}] + [
-            {**_plain(site), **http, **proxied} for site in sites
-        ]
+        return [{"name": "nobody_http", **http, **nobody}] + [{**_plain(site), **http, **proxied} for site in sites]
     https = {"mode": "http", "bind": [{"port": options["https_port"]}]}
     tls = {"certificate": options["certificate"], "key": options["key"], "min_version": options["min_version"]}
-    made: Listens = [
-        {"name": "nobody_http", **http, **nobody},
-        {"name": "nobody_https", **https, "tls": tls, **nobody},
-    ]
+    made: Listens = [{"name": "nobody_http", **http, **nobody}, {"name": "nobody_https", **https, "tls": tls, **nobody}]
     for site in sites:
         own = site.get("tls") or {}
-        made.append({**_plain(site), **https, "tls": {**tls, **own, "min_version": options["min_version"]} if own else tls})
+        made.append(
+            {**_plain(site), **https, "tls": {**tls, **own, "min_version": options["min_version"]} if own else tls}
+        )
         name = f"{site['name']}_http"
         if site.get("redirect", True):
             made.append({"name": name, **http, "hosts": site["hosts"], "redirect_https": True})
