@@ -62,37 +62,33 @@ def problems(sites: t.Sequence[Options], variable: str) -> list[str]:
     return found
 
 
-def departures(
-    groups: t.Sequence[Options], wanted: t.Mapping[str, t.Sequence[Options]], owner: str
-) -> list[dict[str, t.Any]]:
-    """The members of groups that are ours, still get connections, and are not to get them any more.
+def departures(groups: t.Sequence[Options], planned: t.Sequence[Options], owner: str) -> dict[str, t.Any]:
+    """The members of a front end that get connections and are to get none, and all whose last connections have to end.
 
-    groups: as slb_server_group_info tells them. wanted: by a group's name the members that it is to have, each with
-    private_ip, port and weight. For each group that has some: its name, their addresses, and what slb_backend takes.
-    What others put there stays as it is.
+    groups and planned: as slb_server_group_info tells them, now and after the next run. What others put there stays as it is.
+    Returns groups, each with its name and the backends that slb_backend takes from new connections; and server_ids, also of those
+    that get none already.
     """
-    found = []
+    after = {group["name"]: {_key(member) for member in group["backends"] if member["weight"]} for group in planned}
+    leaving, server_ids = [], {}
     for group in groups:
-        keep = {
-            (member["private_ip"], int(member["port"])) for member in wanted.get(group["name"], ()) if member["weight"]
-        }
         members = [
             member
             for member in group["backends"]
-            if member["owner"] == owner and member["weight"] and (member["private_ip"], member["port"]) not in keep
+            if member["owner"] == owner and _key(member) not in after.get(group["name"], ())
         ]
-        if members and group["name"] in wanted:
-            found.append(
-                {
-                    "name": group["name"],
-                    "addresses": [member["private_ip"] for member in members],
-                    "backends": [_silent(member) for member in members],
-                }
-            )
-    return found
+        server_ids.update({_key(member)[0]: None for member in members})
+        backends = [_silent(member) for member in members if member["weight"]]
+        if backends:
+            leaving.append({"name": group["name"], "backends": backends})
+    return {"groups": leaving, "server_ids": list(server_ids)}
+
+
+def _key(member: Options) -> tuple[str, int]:
+    """What a member of a group is known by."""
+    return (member["eni_id"] or member["server_id"], member["port"])
 
 
 def _silent(member: Options) -> dict[str, t.Any]:
     """A member by its id, without a share."""
-    kind = "eni_id" if member["eni_id"] else "server_id"
-    return {kind: member[kind], "port": member["port"], "weight": 0}
+    return {"eni_id" if member["eni_id"] else "server_id": _key(member)[0], "port": member["port"], "weight": 0}

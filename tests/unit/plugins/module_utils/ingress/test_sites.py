@@ -55,29 +55,40 @@ def test_what_can_t_work():
 
 
 def member(number, **more):
-    return {
-        "server_id": f"i-{number}", "eni_id": None, "private_ip": f"192.0.2.{number}", "port": 80, "weight": 100, "owner": "front", **more,
-    }  # fmt: skip
-
-
-def wanted(number, **more):
-    return {"private_ip": f"192.0.2.{number}", "port": 80, "weight": 100, **more}
+    return {"server_id": f"i-{number}", "eni_id": None, "port": 80, "weight": 100, "owner": "front", **more}
 
 
 def test_who_leaves():
-    groups = [
+    interface = member(5, server_id=None, eni_id="eni-5")
+    now = [
         {
             "name": "web",
-            "backends": [member(1), member(2), member(3, owner=None), member(4, weight=0), member(5, eni_id="eni-5")],
+            "backends": [
+                member(1),
+                member(2),
+                member(3, owner=None),
+                member(4, weight=0),
+                interface,
+                member(6, weight=0),
+            ],
         },
-        {"name": "foreign", "backends": [member(2)]},
+        {"name": "gone", "backends": [member(1)]},
         {"name": "same", "backends": [member(1)]},
     ]
-    asked = {"web": [wanted(1), wanted(2, weight=0)], "same": [wanted(1)]}
-    assert sites.departures(groups, asked, "front") == [
-        {
-            "name": "web",
-            "addresses": ["192.0.2.2", "192.0.2.5"],
-            "backends": [{"server_id": "i-2", "port": 80, "weight": 0}, {"eni_id": "eni-5", "port": 80, "weight": 0}],
-        }
+    planned = [
+        {"name": "web", "backends": [member(1), member(2, weight=0), member(3, owner=None), member(6)]},
+        {"name": "same", "backends": [member(1)]},
     ]
+    assert sites.departures(now, planned, "front") == {
+        "groups": [
+            {
+                "name": "web",
+                "backends": [
+                    {"server_id": "i-2", "port": 80, "weight": 0},
+                    {"eni_id": "eni-5", "port": 80, "weight": 0},
+                ],
+            },
+            {"name": "gone", "backends": [{"server_id": "i-1", "port": 80, "weight": 0}]},
+        ],
+        "server_ids": ["i-2", "i-4", "eni-5", "i-1"],
+    }
