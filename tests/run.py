@@ -362,6 +362,7 @@ def kubeadm(stage: Stage) -> None:
         stage.count += Count(failed=1)
         return
     print(f"    Kubernetes was there after {time.monotonic() - begin:.0f}s", flush=True)
+    stage.pytest("tests/kubernetes")
     report = stage.log.with_suffix(".xml")
     report.unlink(missing_ok=True)
     port = int(os.environ["CFHA_PORT"]) + 50
