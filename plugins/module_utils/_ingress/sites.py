@@ -70,7 +70,8 @@ def departures(groups: t.Sequence[Options], planned: t.Sequence[Options], owner:
     that get none already.
     """
     after = {group["name"]: {_key(member) for member in group["backends"] if member["weight"]} for group in planned}
-    leaving, server_ids = [], {}
+    leaving = []
+    server_ids: dict[str, None] = {}
     for group in groups:
         members = [
             member
