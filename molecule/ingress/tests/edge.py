@@ -10,7 +10,7 @@ import json
 import subprocess
 import typing as t
 
-from lab import CLIENT, ROOT, SANDBOX, Run, Traffic, control, inside, playbook, vip
+from lab import CLIENT, ROOT, SANDBOX, Run, Traffic, control, failures, inside, playbook, vip
 
 NODES, APPLICATIONS = ("ingress-1", "ingress-2"), ("app-1", "app-2")
 EXAMPLE, SCENARIO = ROOT / "examples/ingress", ROOT / "molecule/ingress"
@@ -70,9 +70,17 @@ def refused(sentence: str, **variables: t.Any) -> None:
     assert control("GET", "requests")["counts"] == {}
 
 
-def traffic(seconds: float, rate: float = 20, path: str = "/", *options: str) -> Traffic:
-    """Requests for the application by https."""
-    return Traffic(seconds, CLIENT, rate, vip(FRONT_END), "443", path, "--name", NAME, *options)
+def traffic(seconds: float, rate: float = 20, path: str = "/", *options: str, name: str = NAME) -> Traffic:
+    """Requests for the application, or another name, by https."""
+    return Traffic(seconds, CLIENT, rate, vip(FRONT_END), "443", path, "--name", name, *options)
+
+
+def let_pass(name: str) -> tuple[int, float]:
+    """How many of 40 requests at once were let pass, and the seconds between the first and the last of them; all others get 429."""
+    requests = traffic(0.4, 100, name=name).requests()
+    assert len(requests) == 40 and {request.get("error") for request in requests} == {None, "status 429"}
+    starts = [request["start"] + request["seconds"] for request in requests]
+    return len(requests) - len(failures(requests)), max(starts) - min(starts)
 
 
 def states() -> dict[str, set[str]]:

@@ -43,9 +43,8 @@ def listens(sites: t.Sequence[Options], options: Options) -> Listens:
 
 
 def _plain(site: Options) -> dict[str, t.Any]:
-    """A site without what is no key of a listen, or the front end's to say. One dead application takes no node out."""
-    kept = {key: value for key, value in site.items() if key not in ("redirect", "tls")}
-    return {"ready": False, **kept}
+    """A site without what is no key of a listen, or the front end's to say."""
+    return {key: value for key, value in site.items() if key not in ("redirect", "tls")}
 
 
 def problems(sites: t.Sequence[Options], variable: str) -> list[str]:

@@ -67,7 +67,8 @@ def lines(listen: Options, index: int) -> Lines:
         words = (quoted(rewrite["pattern"]), quoted(rewrite["replacement"]), FLAGS[rewrite["redirect"]])
         made.location.append(f"rewrite {' '.join(words)};")
     if listen["limit_rate"]:
-        made.location.append(f"limit_rate {listen['limit_rate']};")
+        # nginx limits what it buffers, which it should do in memory alone
+        made.location.extend([f"limit_rate {listen['limit_rate']};", "proxy_max_temp_file_size 0;"])
     if listen["limit_rate_after"]:
         made.location.append(f"limit_rate_after {listen['limit_rate_after']};")
     if listen["auth"]:

@@ -200,6 +200,11 @@ def test_listens_that_share_a_port(rendered):
     assert 'return 404 "no \\"such\\" \\\\ place\n";' in text and 'return 410 "default backend - 404\n";' in text
 
 
+def test_what_is_limited_is_buffered(rendered):
+    # nginx ignores limit_rate of answers that it does not buffer
+    assert rendered["edge"].count("proxy_buffering on;") == 1 and rendered["edge"].count("proxy_buffering off;") == 1
+
+
 def test_a_client_behind_a_proxy_of_layer_7(rendered):
     text = rendered["edge"]
     assert re.search(r"geo \$realip_remote_addr \$clusterfront_trusted_\d+ {", text)

@@ -23,7 +23,7 @@ def test_tls_ends_at_the_node():
     assert sites.listens([ECHO], OPTIONS) == [
         {"name": "nobody_http", **HTTP, **NOBODY},
         {"name": "nobody_https", **HTTPS, "tls": TLS, **NOBODY},
-        {**ECHO, "ready": False, **HTTPS, "tls": TLS},
+        {**ECHO, **HTTPS, "tls": TLS},
         {"name": "echo_http", **HTTP, "hosts": ["echo.example.com"], "redirect_https": True},
     ]
 
@@ -40,7 +40,7 @@ def test_tls_ends_at_the_slb():
     proxied = {"trusted_proxies": ["100.64.0.0/10"], "forwarded_clients": True}
     assert sites.listens([{**ECHO, "tls": {"certificate": "/own.pem"}}], {**OPTIONS, "layer": 7}) == [
         {"name": "nobody_http", **HTTP, **NOBODY},
-        {**ECHO, "ready": False, **HTTP, **proxied},
+        {**ECHO, **HTTP, **proxied},
     ]
 
 

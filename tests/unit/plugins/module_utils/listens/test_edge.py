@@ -63,7 +63,11 @@ def test_a_word_of_nginx():
 
 
 def test_bandwidth():
-    assert lines(limit_rate="512k", limit_rate_after="1m").location == ["limit_rate 512k;", "limit_rate_after 1m;"]
+    assert lines(limit_rate="512k", limit_rate_after="1m").location == [
+        "limit_rate 512k;",
+        "proxy_max_temp_file_size 0;",
+        "limit_rate_after 1m;",
+    ]
 
 
 def test_rewrites():
