@@ -10,11 +10,11 @@ import pathlib
 import sys
 
 import pytest
-from lab import machine
+from lab import failures, machine, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from edge import APPLICATIONS, NODES  # noqa: E402
+from edge import APPLICATIONS, NODES, traffic  # noqa: E402
 
 
 @pytest.fixture
@@ -25,3 +25,5 @@ def services_restored() -> collections.abc.Iterator[None]:
         machine(name).run("systemctl start nginx")
     for name in APPLICATIONS:
         machine(name).run("rm -f /run/app-sick; systemctl start app")
+    # a balancer avoids for a while whom it met in vain
+    until(lambda: not failures(traffic(1, 20).requests()), "answers to all requests")
