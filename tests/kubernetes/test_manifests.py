@@ -43,6 +43,7 @@ CASES: dict[str, dict[str, t.Any]] = {
         "ingress_frontend_class_controller": "example.com/controller",
         "ingress_frontend_health_port": 9000,
         "ingress_frontend_health_path": "/ready",
+        "ingress_frontend_files": {"edge.conf": "# first: 'line'\nlisten 80;\n", "other.yml": "a: b"},
         "ingress_frontend_args": ["--class=nginx-1", "--text=\"quoted\""],
     },
 }
