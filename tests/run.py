@@ -401,6 +401,7 @@ def kubeadm(stage: Stage) -> None:
         stage.count += Count(failed=1)
         return
     print(f"    Kubernetes was there after {time.monotonic() - begin:.0f}s", flush=True)
+    stage.pytest("tests/kubernetes")
     port = str(int(os.environ["CFHA_PORT"]) + 50)
     lab = {"CFHA_SANDBOX": f"{os.environ['CFHA_SANDBOX']}k", "CFHA_PORT": port, "CFHA_KUBERNETES": "true"}
     run_molecule(

@@ -36,7 +36,7 @@ options:
   kind:
     description: What the front end leads to, for the words of sentences.
     type: str
-    choices: [kube_apiserver, rancher]
+    choices: [ingress_frontend, kube_apiserver, rancher]
     default: kube_apiserver
 """
 

@@ -43,7 +43,7 @@ options:
   kind:
     description: What the front end leads to, for the words of sentences.
     type: str
-    choices: [kube_apiserver, rancher]
+    choices: [ingress_frontend, kube_apiserver, rancher]
     default: kube_apiserver
   certificate_days:
     description: A finding names certificates that end within so many days.

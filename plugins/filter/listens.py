@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.clusterfront.ha.plugins.module_utils._listens import edge
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.labels import plan_labels
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.listens import Inventory, Options, files, resolve
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.nginx import method, nginx_checks, nginx_problems
 from ansible_collections.clusterfront.ha.plugins.module_utils._listens.presets import preset_listens
-from ansible_collections.clusterfront.ha.plugins.module_utils._listens.problems import port_problems, problems
+from ansible_collections.clusterfront.ha.plugins.module_utils._listens.problems import (
+    edge_refusals,
+    port_problems,
+    problems,
+)
 
 Listens = t.Sequence[Options]
 
@@ -37,6 +42,11 @@ def listen_files(listens: Listens) -> list[dict[str, str]]:
     return [file for listen in listens for file in files(listen)]
 
 
+def nginx_edge(listen: Options, index: int) -> dict[str, list[str]]:
+    """What nginx has to be told at the edge, by the blocks that it belongs into."""
+    return edge.lines(listen, index)._asdict()
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -49,6 +59,9 @@ class FilterModule:
             "nginx_checks": nginx_checks,
             "nginx_method": method,
             "nginx_problems": nginx_problems,
+            "nginx_edge": nginx_edge,
+            "nginx_quoted": edge.quoted,
+            "edge_refusals": edge_refusals,
             "port_problems": port_problems,
             "port_labels": plan_labels,
         }

@@ -21,8 +21,10 @@ import threading
 import time
 
 
-def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLContext | None) -> dict[str, object]:
-    """Make one request on a connection of its own; without a context there is no TLS."""
+def request(
+    host: str, port: int, path: str, timeout: float, context: ssl.SSLContext | None, name: str | None = None
+) -> dict[str, object]:
+    """Make one request on a connection of its own; without a context there is no TLS. name is what is asked for, if not the host."""
     start = time.monotonic()
     met: dict[str, object] = {"start": start}
     connection = (
@@ -31,7 +33,7 @@ def request(host: str, port: int, path: str, timeout: float, context: ssl.SSLCon
         else http.client.HTTPConnection(host, port, timeout=timeout)
     )
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": name} if name else {})
         answer = connection.getresponse()
         met["server"] = answer.headers.get("X-Server")
         body = answer.read().decode()
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=20.0, help="requests per second")
     parser.add_argument("--timeout", type=float, default=5.0)
+    parser.add_argument("--name", help="the Host header")
     parser.add_argument("--plain", action="store_true", help="without TLS")
     options = parser.parse_args()
     context = None if options.plain else unverified()
@@ -70,7 +73,9 @@ def main() -> None:
         for number in range(int(options.seconds * options.rate)):
             if stopped.wait(max(0.0, begin + number / options.rate - time.monotonic())):
                 break
-            waiting.append(pool.submit(request, options.host, options.port, options.path, options.timeout, context))
+            waiting.append(
+                pool.submit(request, options.host, options.port, options.path, options.timeout, context, options.name)
+            )
         for done in waiting:
             sys.stdout.write(json.dumps(done.result()) + "\n")
 

@@ -83,7 +83,7 @@ class Imports(ast.NodeVisitor):
 
 PLAIN = sorted(
     path
-    for package in ("_slb", "_endpoint", "_haproxy", "_kubeadm", "_listens", "_nginx", "_proxy")
+    for package in ("_slb", "_endpoint", "_haproxy", "_ingress", "_kubeadm", "_listens", "_nginx", "_proxy")
     for path in UTILS.glob(f"{package}/**/*.py")
 )
 
@@ -139,6 +139,8 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_haproxy/parse.py",
         "_haproxy/plan.py",
         "_haproxy/states.py",
+        "_ingress/convert.py",
+        "_ingress/sites.py",
         "_kubeadm/cause.py",
         "_kubeadm/config.py",
         "_kubeadm/health.py",
@@ -152,6 +154,7 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_proxy/parse.py",
         "_proxy/plan.py",
         "_proxy/states.py",
+        "_listens/edge.py",
         "_listens/labels.py",
         "_listens/listens.py",
         "_listens/nginx.py",

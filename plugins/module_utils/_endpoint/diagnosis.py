@@ -48,6 +48,14 @@ SERVICES = {
         "deploy_rancher",
         "put balancers between (rancher_topology: slb_balancers), for agents of the local cluster call Rancher from these nodes",
     ),
+    "ingress_frontend": Service(
+        "ingress node",
+        "ingress nodes",
+        "the ingress controller runs",
+        "deploy_ingress_frontend",
+        "let the SLB end TLS, which makes it a proxy (ingress_frontend_layer: 7), or lead the names to a Service of the cluster for whoever"
+        " calls from these nodes",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ A key that is missing and a key that is null mean the same: the default.
 from __future__ import annotations
 
 import typing as t
+import urllib.parse
 
 Options = t.Mapping[str, t.Any]
 
@@ -25,6 +26,9 @@ CHECK = {
 }
 TLS = {"key": "", "client_ca": "", "min_version": "TLSv1.2"}
 STICKINESS = {"timeout": "30m", "cookie": "SERVER"}
+AUTH = {"signin": "", "own_path": "", "headers": [], "timeout": "5s", "ca": "", "server_name": ""}
+RATE_LIMIT = {"header": "", "burst": 0}
+RESPOND = {"status": 404, "body": "default backend - 404\n"}
 TIMEOUTS = ("connect", "idle", "tunnel", "queue", "request")
 
 
@@ -79,6 +83,9 @@ def resolve(listen: Options, inventory: Inventory, defaults: Options) -> dict[st
         backend_tls["ca"] = defaults["ca_bundle"]
     check = {**CHECK, **defaults["health_check"], **given(listen.get("health_check"))}
     stickiness = given(listen.get("stickiness"))
+    respond = None if listen.get("respond") is None else {**RESPOND, **given(listen["respond"])}
+    # a redirect and a fixed answer need no servers
+    proxied = respond is None and not listen.get("redirect_https")
     return {
         "name": listen["name"],
         "pool": listen.get("pool") or listen["name"],
@@ -112,7 +119,16 @@ def resolve(listen: Options, inventory: Inventory, defaults: Options) -> dict[st
         "redirect_https": bool(listen.get("redirect_https")),
         "forwarded_headers": mode == "http" and bool(_or(listen.get("forwarded_headers"), True)),
         "trusted_proxies": list(listen.get("trusted_proxies") or []),
-        "ready": bool(_or(listen.get("ready"), True)) and not listen.get("redirect_https"),
+        "proxied": proxied,
+        "ready": bool(_or(listen.get("ready"), True)) and proxied,
+        "hosts": [str(host).lower() for host in listen.get("hosts") or []],
+        "respond": respond,
+        "limit_rate": str(listen.get("limit_rate") or ""),
+        "limit_rate_after": str(listen.get("limit_rate_after") or ""),
+        "auth": None if listen.get("auth") is None else _auth(given(listen["auth"]), defaults["ca_bundle"]),
+        "rate_limits": [{**RATE_LIMIT, **given(limit)} for limit in listen.get("rate_limits") or []],
+        "rewrites": [{"redirect": "none", **given(rewrite)} for rewrite in listen.get("rewrites") or []],
+        "forwarded_clients": bool(listen.get("forwarded_clients")),
         "raw": listen.get("raw") or "",
         "raw_backend": listen.get("raw_backend") or "",
     }
@@ -120,6 +136,15 @@ def resolve(listen: Options, inventory: Inventory, defaults: Options) -> dict[st
 
 def _or(value: t.Any, default: t.Any) -> t.Any:
     return default if value is None else value
+
+
+def _auth(own: dict[str, t.Any], bundle: str) -> dict[str, t.Any]:
+    """Who is asked over TLS has to have the name of the URL, where nobody said another one, and a certificate of the CA."""
+    auth = {**AUTH, **own}
+    parts = urllib.parse.urlsplit(auth["url"])
+    if parts.scheme == "https":
+        auth.update(ca=auth["ca"] or bundle, server_name=auth["server_name"] or parts.hostname)
+    return auth
 
 
 def _timeouts(own: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -134,13 +159,14 @@ def files(listen: Options) -> list[dict[str, t.Any]]:
     A key lies beside its certificate, where HAProxy looks for it by itself.
     """
     name, pool = listen["name"], listen["pool"]
-    tls, backend_tls = listen["tls"] or {}, listen["backend_tls"] or {}
+    tls, backend_tls, auth = listen["tls"] or {}, listen["backend_tls"] or {}, listen["auth"] or {}
     both = ["certificate"] if tls.get("key") else ["certificate", "key"]
     found = [
         (f"{name}.pem", tls.get("certificate"), "tls.certificate", both),
         (f"{name}.pem.key", tls.get("key"), "tls.key", ["key"]),
         (f"{name}-clients.pem", tls.get("client_ca"), "tls.client_ca", ["certificate"]),
         (f"{pool}-servers.pem", backend_tls.get("ca"), "backend_tls.ca", ["certificate"]),
+        (f"{name}-auth.pem", auth.get("ca"), "auth.ca", ["certificate"]),
         (f"{pool}-check.pem", listen["health_check"]["ca"], "health_check.ca", ["certificate"]),
     ]
     return [

@@ -67,7 +67,7 @@ def nginx_problems(listens: t.Sequence[Options], variable: str, balance: str) ->
 def nginx_checks(listens: t.Sequence[Options], timeout: str) -> list[dict[str, t.Any]]:
     """What is to be checked for resolved listens; files are named as they lie in the release."""
     found = []
-    for listen in [listen for listen in listens if not listen["redirect_https"]]:
+    for listen in [listen for listen in listens if listen["proxied"]]:
         check = listen["health_check"]
         common = {
             **{key: check[key] for key in CHECK},

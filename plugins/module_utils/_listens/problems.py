@@ -13,6 +13,7 @@ import ipaddress
 import re
 import typing as t
 
+from . import edge
 from .listens import Inventory, Options, given, number, servers
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -22,7 +23,7 @@ DURATION = re.compile(r"\d+(us|ms|s|m|h|d)")
 STATUS = re.compile(r"\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*")
 WORD = re.compile(r"[^\s\"'\\]+")
 RESERVED = ("health", "metrics", "statistics")
-HTTP_ONLY = ("forwarded_headers", "redirect_https", "trusted_proxies")
+HTTP_ONLY = ("forwarded_headers", "redirect_https", "trusted_proxies", *edge.KEYS)
 HTTP_CHECK = ("method", "path", "host", "status")
 
 
@@ -32,6 +33,8 @@ class Place(t.NamedTuple):
     owner: str
     address: str
     port: int
+    #: The listen, where it may share its port: a name that a client asks for tells it from others.
+    listen: Options | None = None
 
 
 def is_address(text: str) -> bool:
@@ -89,8 +92,9 @@ def overlap(first: Place, second: Place) -> bool:
 def places(listens: t.Sequence[Options], taken: t.Sequence[Options]) -> list[Place]:
     found = [Place(entry["name"], entry.get("address") or "", number(entry["port"]) or 0) for entry in taken]
     for listen in listens:
+        named = listen if (listen.get("mode") or "tcp") == "http" else None
         for bind in listen.get("bind") or []:
-            found.append(Place(f"'{listen['name']}'", bind.get("address") or "", number(bind.get("port")) or 0))
+            found.append(Place(f"'{listen['name']}'", bind.get("address") or "", number(bind.get("port")) or 0, named))
     return [place for place in found if place.port]
 
 
@@ -99,10 +103,43 @@ def shared_ports(listens: t.Sequence[Options], taken: t.Sequence[Options]) -> t.
     found = places(listens, taken)
     for index, first in enumerate(found):
         for second in found[index + 1 :]:
-            if overlap(first, second):
+            if overlap(first, second) and not may_share(first, second):
                 where = f" of {second.address}" if second.address else ""
                 who = f"{first.owner} and {second.owner}" if first.owner != second.owner else f"{first.owner} twice"
                 yield f"port {second.port}{where} is bound by {who}; give every listen a port of its own"
+
+
+def may_share(first: Place, second: Place) -> bool:
+    """Whether two listens have one address and port, and clients tell them apart by the name that they ask for."""
+    if first.address != second.address or first.owner == second.owner or first.listen is None or second.listen is None:
+        return False
+    return bool(first.listen.get("hosts") or second.listen.get("hosts"))
+
+
+def shared_names(listens: t.Sequence[Options]) -> t.Iterator[str]:
+    """What has to be true of listens that have one port and differ by their names."""
+    sharing: dict[tuple[str, int], list[Options]] = {}
+    for place in places(listens, ()):
+        if place.listen is not None:
+            sharing.setdefault((place.address, place.port), []).append(place.listen)
+    for (dummy, port), them in sharing.items():
+        hosts = [str(host).lower() for listen in them for host in listen.get("hosts") or []]
+        for host in twice(hosts):
+            yield f"the host '{host}' comes twice on port {port}; a name leads to one listen"
+        if hosts and all(listen.get("hosts") for listen in them):
+            yield (
+                f"port {port} has nobody for clients that ask for another name; add a listen without hosts, "
+                "such as one with respond: {status: 404}"
+            )
+        # one socket is set up once: what it speaks is not told by a name
+        for what, said in (
+            ("tls", {bool(listen.get("tls")) for listen in them}),
+            ("accept_proxy", {bool(listen.get("accept_proxy")) for listen in them}),
+            ("tls.min_version", {given(listen.get("tls")).get("min_version", "TLSv1.2") for listen in them}),
+        ):
+            if len(said) > 1:
+                names = ", ".join(f"'{listen['name']}'" for listen in them)
+                yield f"{names} share port {port} and differ in {what}; give all of them the same"
 
 
 def twice(names: t.Sequence[str]) -> list[str]:
@@ -125,9 +162,13 @@ def name_problems(listens: t.Sequence[Options]) -> t.Iterator[str]:
 def server_problems(listen: Options, inventory: Inventory) -> t.Iterator[str]:
     """What is wrong with the servers of a listen."""
     group = listen.get("group")
-    if listen.get("redirect_https"):
+    if listen.get("redirect_https") or listen.get("respond") is not None:
         if listen.get("backends") or group:
-            yield "has redirect_https and servers; a redirect needs none"
+            yield (
+                "has redirect_https and servers; a redirect needs none"
+                if listen.get("redirect_https")
+                else "has respond and servers; a fixed answer needs none"
+            )
         return
     if listen.get("backends") and group:
         yield "has backends and a group; give one of them"
@@ -221,8 +262,9 @@ def mode_problems(listen: Options) -> t.Iterator[str]:
             yield "has redirect_https and tls; it would redirect to itself"
         if listen.get("trusted_proxies") and listen.get("forwarded_headers") is False:
             yield "has trusted_proxies, which mean nothing without forwarded_headers"
+        yield from edge.problems(listen)
         return
-    for key in [key for key in HTTP_ONLY if listen.get(key)]:
+    for key in [key for key in HTTP_ONLY if listen.get(key) not in (None, False, "", [])]:
         yield f"has {key}, which needs mode http"
     if given(listen.get("stickiness")).get("type") == "cookie":
         yield "has stickiness by cookie, which needs mode http; take type source"
@@ -238,7 +280,9 @@ def value_problems(listen: Options) -> t.Iterator[str]:
         (f"health_check.{key}", check[key]) for key in ("interval", "fast_interval", "down_interval") if key in check
     )
     durations.update({"stickiness.timeout": given(listen.get("stickiness")).get("timeout")})
-    durations.update({"slowstart": given(listen).get("slowstart")})
+    durations.update(
+        {"slowstart": given(listen).get("slowstart"), "auth.timeout": given(listen.get("auth")).get("timeout")}
+    )
     for key, value in durations.items():
         if value is not None and not DURATION.fullmatch(str(value)):
             yield f"has {key} '{value}'; a time is a number and its unit, such as 500ms, 2s or 1h"
@@ -286,8 +330,17 @@ def problems(
         for rule in (bind_problems, tls_problems, check_problems, mode_problems, value_problems):
             found += [f"'{listen.get('name')}' {problem}" for problem in rule(listen)]
         found += [f"'{listen.get('name')}' {problem}" for problem in server_problems(listen, inventory)]
-    found += shared_ports(listens, taken)
+    found += [*shared_ports(listens, taken), *shared_names(listens)]
     return [f"{variable}: {problem}." for problem in found]
+
+
+def edge_refusals(listens: t.Sequence[Options], variable: str, program: str) -> list[str]:
+    """What only nginx does at the edge, a sentence each; `program` is the one that does not."""
+    return [
+        f"{variable}: '{listen.get('name')}' {problem}."
+        for listen in listens
+        for problem in edge.refusals(listen, program)
+    ]
 
 
 def port_problems(ports: t.Mapping[str, t.Any]) -> list[str]:

@@ -15,6 +15,8 @@ import nginx as tool
 import pytest
 import yaml
 
+from ansible_collections.clusterfront.ha.plugins.module_utils._listens import edge
+
 ROLE = "nginx"
 TEMPLATE = "nginx.conf.j2"
 SERVERS = [{"name": f"rancher-{number}", "address": f"192.0.2.{10 + number}"} for number in (1, 2, 3)]
@@ -61,7 +63,21 @@ TCP = {
     "max_connections": 9,
     "deny": ["192.0.2.66"],
 }
+EDGE = [
+    {"name": "nobody", "mode": "http", "bind": [{"port": 8080}, {"address": "::", "port": 8080}], "respond": {"body": 'no "such" \\ place\n'}},
+    {"name": "moved", "mode": "http", "bind": [{"port": 8080}], "hosts": ["old.example.com"], "redirect_https": True},
+    {"name": "echo", "mode": "http", "bind": [{"port": 8080}, {"address": "::", "port": 8080}], "hosts": ["echo.example.com", "*.example.org"],
+     "backends": SERVERS, "backend_port": 8081, "limit_rate": "512k", "limit_rate_after": "64k",
+     "auth": {"url": "https://127.0.0.1:4180/auth", "own_path": "/oauth2/", "signin": "/oauth2/start?rd=$request_uri", "headers": ["X-User"]},
+     "rate_limits": [{"rate": "10r/s", "burst": 5}, {"rate": "30r/m", "header": "X-Api-Key"}],
+     "rewrites": [{"pattern": "^/v(\\d{1,2})/(.*);?$", "replacement": "/$2?v=$1"}, {"pattern": "^/away", "replacement": "https://example.com/", "redirect": "permanent"}],
+     "forwarded_clients": True, "trusted_proxies": ["100.64.0.0/10"], "allow": ["192.0.2.0/24"]},
+    {"name": "second", "mode": "http", "bind": [{"port": 8443}], "tls": {"certificate": "/x/tls.pem"}, "hosts": ["two.example.com"], "backends": SERVERS,
+     "backend_port": 8081, "auth": {"url": "http://127.0.0.1:4180/auth"}, "rate_limits": [{"rate": "1r/s", "header": "X-Api-Key"}]},
+    {"name": "nobody_tls", "mode": "http", "bind": [{"port": 8443}], "tls": {"certificate": "/x/tls.pem"}, "respond": {"status": 410}},
+]  # fmt: skip
 CASES = {
+    "edge": {**LISTENS, "nginx_listens": EDGE},
     "rancher_l4": RANCHER,
     "both": {**RANCHER, "nginx_preset": ["rancher_l4", "rke2"], "nginx_bind_ipv6": True},
     "kube": {**BASE, "nginx_preset": "kube_apiserver", "nginx_check_ca_file": "/x/ca.pem"},
@@ -85,8 +101,8 @@ CASES = {
 FILES = {
     "web.pem": ["certificate"],
     "web.pem.key": ["private_key"],
-    **dict.fromkeys(("tcp.pem", "rancher.pem"), ["certificate", "private_key"]),
-    **dict.fromkeys(("web-clients.pem", "web-servers.pem"), ["certificate"]),
+    **dict.fromkeys(("tcp.pem", "rancher.pem", "second.pem", "nobody_tls.pem"), ["certificate", "private_key"]),
+    **dict.fromkeys(("web-clients.pem", "web-servers.pem", "echo-auth.pem"), ["certificate"]),
 }
 
 
@@ -171,6 +187,31 @@ def test_layer_7_tells_of_the_client_and_keeps_web_sockets(rendered):
         assert f" {line}\n" in text, line
 
 
+def test_listens_that_share_a_port(rendered):
+    text = rendered["edge"]
+    # the socket is set up by whoever has no name, and stands first
+    assert text.count("listen 8080 so_keepalive=") == 1 and text.count("        listen 8080;\n") == 2
+    assert text.count("listen [::]:8080 ipv6only=on so_keepalive=") == 1 and "        listen [::]:8080;\n" in text
+    assert text.index("ssl_certificate @directory@/nobody_tls.pem;") < text.index(
+        "ssl_certificate @directory@/second.pem;"
+    )
+    assert "listen 8443 ssl http2;" in text and "upstream nobody" not in text and "upstream moved" not in text
+    # an answer has no location of its own beside its fixed one
+    assert 'return 404 "no \\"such\\" \\\\ place\n";' in text and 'return 410 "default backend - 404\n";' in text
+
+
+def test_what_is_limited_is_buffered(rendered):
+    # nginx ignores limit_rate of answers that it does not buffer
+    assert rendered["edge"].count("proxy_buffering on;") == 1 and rendered["edge"].count("proxy_buffering off;") == 1
+
+
+def test_a_client_behind_a_proxy_of_layer_7(rendered):
+    text = rendered["edge"]
+    assert re.search(r"geo \$realip_remote_addr \$clusterfront_trusted_\d+ {", text)
+    assert '"$http_x_forwarded_for, $realip_remote_addr";' in text and "set_real_ip_from 100.64.0.0/10;" in text
+    assert "$realip_remote_addr" not in rendered["rancher_l7"]
+
+
 def test_readiness_is_that_of_listens_that_count(rendered):
     assert "location = /readyz/web {" in rendered["web"] and "/readyz/tcp " not in rendered["web"]
     assert "if (!-f /run/clusterfront-nginx/flags/ready.web) {" in rendered["web"]
@@ -213,7 +254,12 @@ def test_both_roles_have_the_same_keys_of_listens(root):
     def shape(option):
         return {name: shape(inner) for name, inner in option.get("options", {}).items()} or option["type"]
 
-    assert keys("nginx") == keys("haproxy")
+    wanted, found = keys("nginx"), keys("haproxy")
+    # the edge is nginx's alone; HAProxy refuses it by name
+    assert set(found) == set(wanted) and set(edge.KEYS) <= set(wanted)
+    assert {key: found[key] for key in found if key not in edge.KEYS} == {
+        key: wanted[key] for key in wanted if key not in edge.KEYS
+    }
 
 
 LISTEN = {"name": "web", "bind": [{"port": 80}], "backends": [{"name": "a", "address": "192.0.2.1", "port": 80}]}

@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from templates import told_by_role
 
 HOSTS = {
     "rancher": {"rancher-1": "192.0.2.11", "rancher-2": "192.0.2.12", "rancher-3": "192.0.2.13"},
@@ -74,51 +72,19 @@ REFUSED = {
 }
 
 
+SHOWN = {
+    "document": "{{ __rancher_document }}",
+    "front_end": "{{ __rancher_frontend }}",
+    "presets": "{{ __rancher_presets }}",
+}
+
+
 @pytest.fixture(scope="module")
 def made(collections_path, tmp_path_factory):
     """What the role says for each case: its document and its front end, or the sentence that refuses."""
-    directory = tmp_path_factory.mktemp("rancher")
-    cases = {**WELL, **{name: change for name, (change, dummy) in REFUSED.items()}}
-    inventory = {
-        group: {"hosts": {host: {"private_ip": address} for host, address in hosts.items()}}
-        for group, hosts in HOSTS.items()
-    }
-    (directory / "inventory.json").write_text(json.dumps({"all": {"children": inventory}}))
-    tasks = []
-    for name, change in cases.items():
-        told = "{{ ansible_failed_result.msg | default('') }}"
-        shown = {
-            "document": "{{ __rancher_document }}",
-            "front_end": "{{ __rancher_frontend }}",
-            "presets": "{{ __rancher_presets }}",
-        }
-        write = {"dest": f"{directory}/{name}.out", "mode": "0600"}
-        role = {"ansible.builtin.include_role": {"name": "clusterfront.ha.rancher", "public": True}}
-        tasks.append(
-            {
-                "block": [
-                    role,
-                    {"ansible.builtin.copy": {**write, "content": "{{ shown | to_json }}"}, "vars": {"shown": shown}},
-                ],
-                "rescue": [{"ansible.builtin.copy": {**write, "content": told}}],
-                "vars": {**BASE, **change},
-            }
-        )
-    play = {
-        "hosts": "localhost",
-        "connection": "local",
-        "gather_facts": False,
-        "vars": {"ansible_python_interpreter": sys.executable},
-        "tasks": tasks,
-    }
-    (directory / "play.yml").write_text(json.dumps([play]))
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", str(directory / "inventory.json"), str(directory / "play.yml")],
-        env=dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(collections_path), ANSIBLE_NOCOLOR="1"),
-        cwd=directory, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {name: (directory / f"{name}.out").read_text() for name in cases}
+    changes = {**WELL, **{name: change for name, (change, dummy) in REFUSED.items()}}
+    cases = {name: {**BASE, **change} for name, change in changes.items()}
+    return told_by_role(collections_path, tmp_path_factory.mktemp("rancher"), "rancher", HOSTS, cases, SHOWN)
 
 
 @pytest.mark.parametrize("name", REFUSED)
