@@ -32,6 +32,7 @@ CASES = {
         "kubeadm_endpoint_taints": [],
         "kubeadm_endpoint_init_skip_phases": ["addon"],
     },
+    "old": {**BASE, "kubeadm_endpoint_kubernetes_version": "1.26.15"},
     "own": {**BASE, "kubeadm_endpoint_advertise_address": "198.51.100.2"},
 }
 TEMPLATE = "{{ {'cluster': __kubeadm_endpoint_cluster, 'init': __kubeadm_endpoint_init_node, 'join': __kubeadm_endpoint_join_node} | to_json }}"
@@ -64,9 +65,15 @@ def test_names_in_the_certificate_are_complete(found):
 
 
 def test_flags_of_the_user_come_on_top(found):
-    assert found["usual"]["cluster"]["apiserver_args"] == {"goaway-chance": "0.001", "shutdown-delay-duration": "15s"}
+    assert found["usual"]["cluster"]["apiserver_args"] == {
+        "goaway-chance": "0.001",
+        "shutdown-delay-duration": "15s",
+        "shutdown-watch-termination-grace-period": "10s",
+    }
+    assert "shutdown-watch-termination-grace-period" not in found["old"]["cluster"]["apiserver_args"]
     assert found["flags"]["cluster"]["apiserver_args"] == {
         "shutdown-delay-duration": "15s",
+        "shutdown-watch-termination-grace-period": "10s",
         "audit-log-maxage": 30,
         "profiling": "false",
     }
