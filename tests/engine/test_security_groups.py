@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from conftest import MACHINES, OTHER_VPC
 from emulator_harness import KEY, REGION, inventory
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb import lookup
@@ -23,8 +22,8 @@ RULES = [{"source_cidr": f"192.0.2.{number}/32", "protocol": "TCP", "ports": "64
 @pytest.fixture
 def client(cloud):
     """A cloud in which one address is there in two VPCs, and some machines have a group of their own."""
-    here = inventory({**MACHINES, "twin": "192.0.2.99"})
-    other = inventory({"twin-b": "192.0.2.99"}, **{**OTHER_VPC, "cidr": "192.0.2.0/24", "gateway": "192.0.2.253"})
+    here = inventory({"master-1": "192.0.2.11", "haproxy-1": "192.0.2.21", "twin": "192.0.2.99"})
+    other = inventory({"twin-b": "192.0.2.99"}, name="other")
     here["machines"][0]["security_group_ids"] = ["sg-own", "sg-ut-lab"]
     here["machines"][0]["interfaces"] = [{"eni_id": "eni-ut-second", "private_ip": "192.0.2.211"}]
     groups = [{"security_group_id": "sg-own", "vpc": "lab", "inner_access": False, "rules": RULES}]
