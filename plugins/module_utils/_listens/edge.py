@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-import urllib.parse
 
 from .listens import Options, given, number
 
@@ -155,8 +154,7 @@ def _verified(auth: Options, name: str) -> list[str]:
 
 def origin(url: str) -> str:
     """Scheme, host and port of a URL."""
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return "/".join(url.split("/")[:3])
 
 
 def problems(listen: Options) -> t.Iterator[str]:

@@ -9,8 +9,8 @@ A key that is missing and a key that is null mean the same: the default.
 
 from __future__ import annotations
 
+import re
 import typing as t
-import urllib.parse
 
 Options = t.Mapping[str, t.Any]
 
@@ -141,9 +141,9 @@ def _or(value: t.Any, default: t.Any) -> t.Any:
 def _auth(own: dict[str, t.Any], bundle: str) -> dict[str, t.Any]:
     """Who is asked over TLS has to have the name of the URL, where nobody said another one, and a certificate of the CA."""
     auth = {**AUTH, **own}
-    parts = urllib.parse.urlsplit(auth["url"])
-    if parts.scheme == "https":
-        auth.update(ca=auth["ca"] or bundle, server_name=auth["server_name"] or parts.hostname)
+    host = re.match(r"https://([^/:\[]+|\[[^]]+\])", auth["url"])
+    if host:
+        auth.update(ca=auth["ca"] or bundle, server_name=auth["server_name"] or host[1])
     return auth
 
 
