@@ -78,9 +78,7 @@ class Imports(ast.NodeVisitor):
         self.found.append((node.module or "", node.level, bool(self.inside)))
 
     def absolute(self) -> set[str]:
-        # taking an address apart needs no network
-        names = {name for name, level, dummy in self.found if not level} - {"urllib.parse"}
-        return {name.partition(".")[0] for name in names}
+        return {name.partition(".")[0] for name, level, dummy in self.found if not level}
 
 
 PLAIN = sorted(
