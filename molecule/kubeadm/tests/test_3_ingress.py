@@ -42,6 +42,11 @@ MAKE_ARCHIVE = [
         },
     }
 ]
+#: The lab's kubelet has a user of its own, whom mount(8) does not let mount the token of a pod's account; it may become root for that.
+AS_ROOT = """for program in mount umount; do
+    printf '#!/bin/sh\nexec setpriv --reuid=0 /usr/bin/%s "$@"\n' $program > /usr/local/sbin/$program
+    chmod 0755 /usr/local/sbin/$program
+done"""
 LISTENS = [
     {"name": "nobody", "mode": "http", "bind": [{"port": 80}], "respond": {}},
     {"name": "echo", "mode": "http", "bind": [{"port": 80}], "hosts": [NAME], "backend_port": 8080,
@@ -92,6 +97,7 @@ def machines() -> t.Iterator[None]:
         made = playbook(Path(play.name))
     assert made.code == 0, made.output
     for name in NODES:
+        on(name, AS_ROOT)
         podman("cp", str(ARCHIVE), f"{SANDBOX}-{name}:/opt/balancers.tar")
         on(name, "ctr --namespace k8s.io images import /opt/balancers.tar && rm /opt/balancers.tar")
     for name in APPLICATIONS:
@@ -100,6 +106,8 @@ def machines() -> t.Iterator[None]:
     yield
     for name in APPLICATIONS:
         on(name, "systemctl stop app", may_fail=True)
+    for name in NODES:
+        on(name, "rm /usr/local/sbin/mount /usr/local/sbin/umount", may_fail=True)
     kubectl("delete namespace ingress-frontend --wait=false", may_fail=True)
 
 
