@@ -14,7 +14,7 @@ import stat
 import tempfile
 import typing as t
 
-from .._slb.client import Settings
+from .._slb.client import Settings, split_endpoint
 from .._slb.document import NAMINGS, check_owner, check_seconds
 from .._slb.errors import DocumentError
 from .service import Rules
@@ -66,7 +66,7 @@ def parse(told: t.Mapping[str, t.Any], key: t.Mapping[str, str]) -> Config:
 def check(rules: Rules) -> None:
     """Refuse what can never work, with one sentence that says what would."""
     check_owner(rules.owner, {"marked_by": "owner"})
-    if len(rules.server) != 1 or not set(rules.server) <= set(SERVER_KEYS):
+    if len(rules.server) != 1 or not set(rules.server) <= set(SERVER_KEYS) or not all(rules.server.values()):
         raise DocumentError(f"server is {dict(rules.server)}; exactly one of {', '.join(SERVER_KEYS)} is needed")
     for name, least in (("interval", 1), ("drain_time", 0), ("grace_time", 1)):
         value = getattr(rules, name)
@@ -80,6 +80,25 @@ def check(rules: Rules) -> None:
             f"owner is '{rules.owner}', which does not tell who the other registrars are; with take_over_gone it has to be"
             " <family>/<host>, the family the same on all hosts"
         )
+
+
+def problems(told: t.Mapping[str, t.Any]) -> list[str]:
+    """What can't work in a configuration, in sentences that name the variables of the role."""
+    found = []
+    if not told["region"]:
+        found.append("registrar_region is empty; give the region of the SLB instances, as cn-hangzhou.")
+    if not told["engines"]:
+        found.append(
+            "No container engine is installed; install podman or Docker, or give registrar_engines with the path of a socket."
+        )
+    try:
+        parse(told, {})
+        for name in ("slb_endpoint", "ecs_endpoint"):
+            if told.get(name):
+                split_endpoint(told[name], f"registrar_{name}")
+    except DocumentError as error:
+        found.append(f"registrar_{str(error).removeprefix('registrar_')}.")
+    return found
 
 
 def read(path: str) -> Config:
