@@ -66,6 +66,8 @@ def test_the_cloud_is_slow() -> None:
     until(lambda: lab.weights() == {"app-2": 100}, "app-1 out", 120)
     lab.on("app-1", "podman start web")
     until(lambda: lab.weights() == dict.fromkeys(lab.HOSTS, 100), "both", 120)
+    # what the test leaves is taken out at the usual pace
+    lab.throttle(None)
 
 
 def test_a_host_dies_and_another_takes_its_entries_out() -> None:

@@ -332,6 +332,17 @@ def wanted_groups(wishes: t.Iterable[Wish], state: CloudState) -> set[str]:
     return found
 
 
+def shown(mine: Mine, state: CloudState) -> dict[str, int | None]:
+    """One side of a diff: the weights of this host's entries by place, as far as members were read."""
+    found = {
+        str(Place(name, member.port)): member.weight
+        for name, group in _named_groups(state).items()
+        for member in group.config.backends or ()
+        if mine.is_ours(member)
+    }
+    return found | {str(Place()): member.weight for member in state.default_pool or () if mine.is_ours(member)}
+
+
 def own_places(mine: Mine, state: CloudState) -> set[Place]:
     """Where this host has entries of its own, as far as members were read."""
     groups = {

@@ -18,9 +18,9 @@ import typing as t
 from .._slb import health
 from .._slb.client import Client
 from .._slb.document import Backend, LoadBalancer
-from .._slb.errors import LookupFailed, SlbError
+from .._slb.errors import DocumentError, LookupFailed, SlbError
 from .._slb.reconcile import reconcile
-from .._slb.state import CloudState, Observed, Server
+from .._slb.state import CloudState, Observed, Server, Step
 from . import cloud, plan
 from .containers import Container
 from .engines import EngineError
@@ -35,7 +35,8 @@ RUNNING = "Running"
 class Containers(t.Protocol):
     """An engine, as far as the registrar asks it."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def containers(self) -> list[Container]: ...
 
@@ -83,6 +84,16 @@ class Track:
         self.due = min([now + pause, *ends])
 
 
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What was done at one instance: its calls, and the weights of this host's entries by place on either side."""
+
+    load_balancer: str
+    before: t.Mapping[str, int | None]
+    after: t.Mapping[str, int | None]
+    steps: tuple[Step, ...]
+
+
 class Registrar:
     """Keeps the entries of one host in step with its containers."""
 
@@ -99,7 +110,10 @@ class Registrar:
         remembered: t.Iterable[str] = (),
         jitter: t.Callable[[], float] = random.random,
         dry_run: bool = False,
+        done: t.Callable[[Change], None] = lambda change: None,
+        raises: bool = False,
     ) -> None:
+        """raises: what is no fault of a label or a name ends the pass, rather than that it is tried again."""
         self.rules = rules
         self.client = client
         self.totals = Totals()
@@ -113,6 +127,8 @@ class Registrar:
         self._out: dict[str, str] = {}
         self._jitter = jitter
         self._dry_run = dry_run
+        self._done = done
+        self._raises = raises
         #: What labels say -> the id that it means.
         self._ids: dict[str, str] = {}
         #: Instances that were looked up in this pass already.
@@ -203,6 +219,7 @@ class Registrar:
                     f"server: {naming.naming} matches no server of this region; check it, the region and the VPC"
                 )
         except SlbError as error:
+            self._refuse(error)
             self._servers = None
             problems = [Problem("", None, str(error))]
             self._tell_news(begin.problems, problems)
@@ -276,18 +293,29 @@ class Registrar:
         gone = self._gone(host, state, track) if self.rules.take_over_gone else []
         decision = plan.decide(host, mine, state, over, keep=keep, gone=gone)
         if decision.touches:
-            before = cloud.with_addresses(state, found)
-            outcome = reconcile(client, decision.document, check_mode=self._dry_run, token=self._token, before=before)
-            for step in outcome.plan.steps:
-                self._log(
-                    f"{'would ' if self._dry_run else ''}{step.reason}, {step.symbol.replace(':', ' ')} of {instance.config.name or key}"
-                )
+            state = self._brought_about(host, decision, cloud.with_addresses(state, found), instance, key)
+        if self._dry_run and decision.draining:
+            # what a run does once they have drained
+            decision = plan.decide(host, mine, state, set(decision.draining), keep=keep)
+            self._brought_about(host, decision, state, instance, key)
         own = {entry.place for entry in decision.entries}
         track.groups = {place.group for place in own if place.group is not None}
         # the time begins when the cloud has shown weight 0
         now = client.clock()
-        track.drains = {} if self._dry_run else {place: track.drains.get(place, now) for place in decision.draining}
+        track.drains = {place: track.drains.get(place, now) for place in decision.draining}
         return decision
+
+    def _brought_about(
+        self, host: Mine, decision: Decision, state: CloudState, instance: Observed[LoadBalancer], key: str
+    ) -> CloudState:
+        """The state after a decision, or as a dry run foresees it."""
+        outcome = reconcile(self.client, decision.document, check_mode=self._dry_run, token=self._token, before=state)
+        name = str(instance.config.name or key)
+        for step in outcome.plan.steps:
+            self._log(f"{'would ' if self._dry_run else ''}{step.reason}, {step.symbol.replace(':', ' ')} of {name}")
+        before, after = (plan.shown(host, side) for side in (state, outcome.after))
+        self._done(Change(name, before, after, outcome.plan.steps))
+        return dataclasses.replace(outcome.after, servers=state.servers)
 
     def _with_wanted_groups(self, mine: t.Sequence[Wish], state: CloudState, track: Track) -> CloudState:
         """The state with the members of the groups that listeners lead wishes to, too."""
@@ -330,7 +358,12 @@ class Registrar:
             told.setdefault(entry["server_id"], set()).add(entry["status"])
         return {server_id for server_id, statuses in told.items() if statuses == {"abnormal"}}
 
+    def _refuse(self, error: SlbError) -> None:
+        if self._raises and not isinstance(error, DocumentError):
+            raise error
+
     def _failed(self, track: Track, mine: tuple[Wish, ...], error: SlbError) -> None:
+        self._refuse(error)
         names = {wish.load_balancer for wish in mine}
         problems = [Problem(", ".join(wish.container for wish in mine), name, str(error)) for name in sorted(names)[:1]]
         problems = problems or [Problem("", None, str(error))]

@@ -80,14 +80,18 @@ def lines(plain: t.Mapping[str, t.Any], now: float) -> list[str]:
         f" problem, {totals['reads']} calls that read and {totals['writes']} that write"
     ]
     found += [f"engine {name}: {why or 'answers'}" for name, why in plain["engines"].items()]
-    for entry in plain["entries"]:
-        where = "default pool" if entry["server_group"] is None else f"{entry['server_group']}:{entry['port']}"
-        weight = "" if entry["weight"] is None else f", weight {entry['weight']}"
-        by = f" for {', '.join(entry['containers'])}" if entry["containers"] else ""
-        why = f" ({entry['why']})" if entry["why"] else ""
-        found.append(f"{entry['load_balancer']} {where}: {entry['state']}{weight}{by}{why}")
+    found += map(entry_line, plain["entries"])
     found += [f"problem: {problem_line(problem)}" for problem in plain["problems"]]
     return found
+
+
+def entry_line(entry: t.Mapping[str, t.Any]) -> str:
+    """One entry in one line."""
+    where = "default pool" if entry["server_group"] is None else f"{entry['server_group']}:{entry['port']}"
+    weight = "" if entry["weight"] is None else f", weight {entry['weight']}"
+    by = f" for {', '.join(entry['containers'])}" if entry["containers"] else ""
+    why = f" ({entry['why']})" if entry["why"] else ""
+    return f"{entry['load_balancer']} {where}: {entry['state']}{weight}{by}{why}"
 
 
 def problem_line(problem: t.Mapping[str, t.Any]) -> str:

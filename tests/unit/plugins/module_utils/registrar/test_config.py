@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 
 import pytest
+import yaml
 from ansible_collections.clusterfront.ha.plugins.filter.registrar_problems import FilterModule
 from ansible_collections.clusterfront.ha.plugins.module_utils._registrar import config, status
 from ansible_collections.clusterfront.ha.plugins.module_utils._registrar.labels import Problem
 from ansible_collections.clusterfront.ha.plugins.module_utils._registrar.plan import Entry, Place
 from ansible_collections.clusterfront.ha.plugins.module_utils._registrar.status import Status, Totals
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.errors import DocumentError
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.permissions import policy
 
 TOLD = {
     "owner": "registrar/me", "server": {"private_ip": "192.0.2.1"}, "region": "cn-hangzhou",
@@ -167,3 +170,18 @@ def test_the_status_as_node_exporter_reads_it():
     ]
     well = status.metrics(Status("me", 2.0, well=1.0).to_plain())
     assert "clusterfront_registrar_problems 0\n" in well and "last_success_timestamp_seconds 1.0\n" in well
+
+
+@pytest.mark.parametrize("page", ["guide_registrar.md", "guide_registrar.zh-CN.md"])
+def test_the_policy_of_the_guide_is_what_is_called(root, page):
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", (root / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert json.loads(shown) == policy(["slb_registration"])
+
+
+@pytest.mark.parametrize("page", ["from_rancher_1_6.md", "from_rancher_1_6.zh-CN.md"])
+def test_every_field_of_the_old_form_has_a_variable_that_there_is(root, page):
+    specs = yaml.safe_load((root / "roles/registrar/meta/argument_specs.yml").read_text())["argument_specs"]
+    text = (root / "docs" / page).read_text()
+    for field in ("SLB Access Key ID", "SLB Secret Access Key", "SLB Region", "Aliyun VPC ID", "ECS Private IP Lookup"):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {field}")]
+        assert set(re.findall(r"`(registrar_\w+)`", row)) & set(specs["main"]["options"]), row

@@ -220,3 +220,8 @@ def test_places_have_names():
 
 def test_an_instance_without_a_state_has_no_label():
     assert decide(MINE, [], CloudState(), set()).entries == ()
+
+
+def test_one_side_of_a_diff():
+    there = cloud(group("api", member(port=9000, weight=0), member("i-you", 9000, 5, THEIRS)), pool=[member()])
+    assert plan.shown(MINE, there) == {"group api, port 9000": 0, "the default pool": 100}
