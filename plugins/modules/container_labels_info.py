@@ -40,10 +40,6 @@ EXAMPLES = r"""
 - name: Which containers ask for an entry
   clusterfront.ha.container_labels_info:
   register: found
-
-- name: Ask one engine at a place of its own
-  clusterfront.ha.container_labels_info:
-    engines: {docker: /srv/docker.sock}
 """
 
 RETURN = r"""

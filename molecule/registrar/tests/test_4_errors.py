@@ -10,7 +10,7 @@ import json
 import pytest
 
 import containers_lab as lab
-from lab import until
+from lab import playbook, until
 
 SECRET = "registrar-secret-that-nobody-sees"
 
@@ -60,6 +60,38 @@ def test_a_dry_run_shows_the_plan_and_does_nothing() -> None:
     finally:
         lab.remove_all("app-1")
         lab.on("app-1", f"systemctl start {lab.UNIT}")
+    lab.registered()
+
+
+def test_once_from_the_controller_without_a_service() -> None:
+    """Without a service, and without a key on the hosts."""
+    for host in lab.HOSTS:
+        lab.on(host, f"systemctl stop {lab.UNIT}")
+        lab.run(host, "web", "8888:80", lab.ENDPOINT)
+    try:
+        predicted = playbook("register_containers", "--check", example=lab.EXAMPLE)
+        assert predicted.code == 0 and predicted.changed == 1 and lab.weights() == {}, predicted.output
+        done = playbook("register_containers", example=lab.EXAMPLE)
+        assert done.code == 0 and done.changed == 1 and lab.weights() == dict.fromkeys(lab.HOSTS, 100), done.output
+        assert playbook("register_containers", example=lab.EXAMPLE).changed == 0
+        # a host whose engine does not answer keeps what it has
+        lab.remove_all("app-1")
+        lab.on("app-1", "systemctl stop podman.socket podman.service")
+        silent = playbook(
+            "register_containers",
+            "-e",
+            '{"registrar_engines": {"podman": "/run/podman/podman.sock"}}',
+            example=lab.EXAMPLE,
+        )
+        assert "podman gives no answer" in silent.output and lab.weights() == dict.fromkeys(lab.HOSTS, 100)
+        lab.on("app-1", "systemctl start podman.socket")
+        gone = playbook("register_containers", "-e", "registrar_drain_time=1", example=lab.EXAMPLE)
+        assert gone.code == 0 and lab.weights() == {"app-2": 100}, gone.output
+    finally:
+        for host in lab.HOSTS:
+            lab.on(host, "systemctl start podman.socket")
+            lab.remove_all(host)
+            lab.on(host, f"systemctl start {lab.UNIT}")
     lab.registered()
 
 
