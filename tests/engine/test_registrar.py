@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import typing as t
 import uuid
 
@@ -374,3 +375,44 @@ def test_twenty_hosts_with_ten_containers_each_start_at_once(cloud, hosts, throt
     assert {one[0]: len(ours(members(one[3]))) for one in groups} == {
         "api": 0, **{f"g{port}": 20 for port in (*second, *third)}
     }  # fmt: skip
+
+
+def test_a_host_that_is_gone_is_taken_out_by_another(cloud, hosts):
+    one, two, three = hosts[:3]
+    for host in (one, two, three):
+        host.engine.has(web(), api())
+    cloud.together(one.job(), two.job(), three.job())
+    rules = {"take_over_gone": True, "grace_time": 30.0, "interval": 5.0}
+
+    def health(**statuses):
+        """What the cloud finds of hosts; normal where nothing is said."""
+        names = [one.name for one in members(balancer(cloud)["pool"])]
+        told = [
+            {"ListenerPort": 8888, "Port": 8888, "Protocol": "http", "ServerId": f"i-ut-{name}", "ServerIp": "",
+             "ServerHealthStatus": statuses.get(name.replace("-", "_"), "normal")}
+            for name in names
+        ]  # fmt: skip
+        return {"action": "DescribeHealthStatus", "count": 0, "status": 200,
+                "body": json.dumps({"RequestId": "r", "BackendServers": {"BackendServer": told}})}  # fmt: skip
+
+    # abnormal, but it runs; stopped, but well; and a foreign one that is both
+    cloud.inventory(machines(host_3={"status": "Stopped"}, host_21={"status": "Stopped"}))
+    cloud.misbehave(health(host_2="abnormal", host_21="abnormal"))
+    assert not cloud.run(one.job(60, **rules).options, work=live).writes
+    # for a moment only
+    cloud.inventory(machines(host_2={"status": "Stopped"}))
+    assert not cloud.run(one.job(20, **rules).options, work=live).writes
+    foreign_before = [foreign(found) for found in entries(cloud)]
+    found = cloud.run(one.job(60, **rules).options, work=live)
+    assert names(entries(cloud)[0]) == names(entries(cloud)[1]) == ["host-1", "host-3"]
+    assert [foreign(found) for found in entries(cloud)] == foreign_before
+    assert "i-ut-host-2 was abnormal and did not run for 30 seconds" in " ".join(found.done.diff["log"])
+    # who does not exist any more
+    gone = machines()
+    gone["machines"] = [machine for machine in gone["machines"] if machine["name"] != "host-3"]
+    cloud.misbehave(health(host_3="abnormal"))
+    cloud.service.switches.set({"released_server": "stay"})
+    cloud.inventory(gone)
+    cloud.run(one.job(60, **rules).options, work=live).done
+    cloud.service.switches.set({"released_server": "leave"})
+    assert names(entries(cloud)[0]) == names(entries(cloud)[1]) == ["host-1"]
