@@ -77,6 +77,11 @@ def inform(module: AnsibleModule, read: t.Callable[[Client, dict[str, t.Any]], d
     _finish(module, lambda client: {"changed": False, **read(client, options(module))})
 
 
+def conclude(module: AnsibleModule, work: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:
+    """Do what is no document of one load balancer, and end the module with its result."""
+    _finish(module, lambda client: work(client, options(module)))
+
+
 def _finish(module: AnsibleModule, work: t.Callable[[Client], dict[str, t.Any]]) -> None:
     result: dict[str, t.Any] = {}
     try:

@@ -741,6 +741,7 @@ def test_tag_pages_and_limits(slb: Slb) -> None:
 def test_describe_instances(emulator: Emulator, slb: Slb) -> None:
     machines = inventory({f"node-{number:02}": f"192.0.2.{number}" for number in range(1, 26)})
     machines["machines"][0].update(status="Stopped", tags={"role": "first"})
+    machines["machines"][4].update(eip="203.0.113.9")
     emulator.control("PUT", "inventory", machines)
 
     def found(**query: Any) -> list[str]:
@@ -753,6 +754,7 @@ def test_describe_instances(emulator: Emulator, slb: Slb) -> None:
     two = json.dumps(["192.0.2.3", "192.0.2.4", "198.51.100.1"])
     assert found(PrivateIpAddresses=two, InstanceNetworkType="vpc", VpcId="vpc-ut-lab") == ["node-03", "node-04"]
     assert len(found(PrivateIpAddresses=two)) == 10
+    assert found(EipAddresses=json.dumps(["203.0.113.9"]), InstanceNetworkType="vpc") == ["node-05"]
     assert found(VpcId="vpc-other") == []
     assert found(InstanceIds=json.dumps(["i-ut-node-07", "i-none"])) == ["node-07"]
     assert found(InstanceName="node-2*") == ["node-20", "node-21", "node-22", "node-23", "node-24", "node-25"]

@@ -97,6 +97,8 @@ class Job:
     cut: Cut | None = None
     timeout: float = 300.0
     make: Make = front_end
+    #: What is run instead of the engine with a document.
+    work: t.Callable[[Options, Client], Ended] | None = None
     #: Seconds after which it starts.
     start: float = 0.0
 
@@ -206,6 +208,10 @@ class Simulation:
         for worker in self._idle:
             kill(worker)
         self._loop.close()
+
+    def inventory(self, machines: dict[str, t.Any]) -> None:
+        """Change the machines that there are."""
+        self.service.store.state.inventory = parse(machines)
 
     def reset(self) -> None:
         """An empty cloud that never fails."""
@@ -424,8 +430,10 @@ def ended(job: Job, clock: t.Callable[[], float], sleep: t.Callable[[float], Non
         REGION, **KEY, slb_endpoint=f"http://{ADDRESS}", ecs_endpoint=f"http://{ADDRESS}", timeout=job.timeout
     )
     try:
+        client = Client(settings, clock=clock, sleep=sleep, now=clock)
+        if job.work is not None:
+            return job.work(job.options, client)
         wanted = job.make(copy.deepcopy(job.options))
-        client = Client(settings, clock=clock, sleep=sleep)
         outcome = reconcile(client, wanted, check_mode=job.check_mode, token=lambda: str(uuid.uuid4()))
     except SlbError as error:
         return Ended(

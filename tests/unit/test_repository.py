@@ -83,7 +83,7 @@ class Imports(ast.NodeVisitor):
 
 PLAIN = sorted(
     path
-    for package in ("_slb", "_endpoint", "_haproxy", "_ingress", "_kubeadm", "_listens", "_nginx", "_proxy")
+    for package in ("_slb", "_endpoint", "_haproxy", "_ingress", "_kubeadm", "_listens", "_nginx", "_proxy", "_registrar")
     for path in UTILS.glob(f"{package}/**/*.py")
 )
 
@@ -99,8 +99,8 @@ def test_the_engine_knows_nothing_of_ansible(path):
 @pytest.mark.parametrize("path", PLAIN, ids=name_of)
 def test_the_engine_imports_nothing_above_itself(path):
     depth = len(path.relative_to(UTILS).parts) - 1
-    # what is true of every program that is brought live, the programs build on
-    base = "_proxy" if path.parent.name in ("_haproxy", "_nginx") else None
+    # what is true of every program that is brought live, the programs build on; the registrar builds on the engine
+    base = {"_haproxy": "_proxy", "_nginx": "_proxy", "_registrar": "_slb"}.get(path.parent.name)
     found = [(name.partition(".")[0], level) for name, level, dummy in Imports(path).found]
     assert all(level <= depth or (level == depth + 1 and name == base) for name, level in found)
 
@@ -161,6 +161,10 @@ def test_only_the_client_imports_the_sdk_and_only_when_it_connects(path):
         "_listens/nginx.py",
         "_listens/presets.py",
         "_listens/problems.py",
+        "_registrar/containers.py",
+        "_registrar/labels.py",
+        "_registrar/plan.py",
+        "_registrar/status.py",
     ],
 )
 def test_what_is_pure_has_no_clock_no_network_and_no_files(path):
@@ -217,6 +221,9 @@ HOSTS = [
     "plugins/modules/kubeadm_node_info.py",
     "plugins/modules/kubeadm_ticket.py",
     "plugins/module_utils/_kubeadm_module.py",
+    "plugins/module_utils/_registrar/containers.py",
+    "plugins/module_utils/_registrar/engines.py",
+    "plugins/module_utils/_registrar/labels.py",
     *(
         name_of(path)
         for package in ("_haproxy", "_kubeadm", "_nginx", "_proxy")

@@ -176,6 +176,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "slb_instance_info": FIND,
     "slb_listener": (*FIND, *GROUPS, *READ_PAIRS, *LISTENER, *READ_LISTS, *READ_SECURITY),
     "slb_listener_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY),
+    "slb_registration": (*FIND, *GROUPS, *MEMBERS, *DEFAULT_POOL, "slb:DescribeHealthStatus"),
     "slb_rule": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *RULE, "slb:DescribeDomainExtensions"),
     "slb_rule_info": (*FIND, *GROUPS, *READ_PAIRS, *READ_LISTS, *READ_SECURITY, *READ_PARTS),
     "slb_security_group_info": (*SERVERS, "ecs:DescribeSecurityGroupAttribute", "slb:DescribeRegions"),

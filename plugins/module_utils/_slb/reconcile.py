@@ -48,12 +48,20 @@ class Outcome:
     writes: int
 
 
-def reconcile(client: Client, document: FrontEnd, *, check_mode: bool, token: t.Callable[[], str]) -> Outcome:
+def reconcile(
+    client: Client,
+    document: FrontEnd,
+    *,
+    check_mode: bool,
+    token: t.Callable[[], str],
+    before: CloudState | None = None,
+) -> Outcome:
     """Make the cloud as the document says, or predict it in check mode.
 
-    token makes a new ClientToken. Raises the errors of the error tree; DocumentError always before the first write.
+    token makes a new ClientToken. before is what there is, where the caller has just read all that the document is about.
+    Raises the errors of the error tree; DocumentError always before the first write.
     """
-    before = fetch(client, document)
+    before = fetch(client, document) if before is None else before
     plan = build(document, before)
     if check_mode or not plan.changed:
         return Outcome(plan, before, plan.predicted, client.reads, client.writes)

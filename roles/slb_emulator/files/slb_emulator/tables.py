@@ -43,6 +43,7 @@ _ECS_REQUESTS: dict[str, Table] = {
         "NextToken": _TEXT,
         "PageNumber": Field("int"),
         "PageSize": Field("int"),
+        "EipAddresses": _TEXT,
         "PrivateIpAddresses": _TEXT,
         "RegionId": _TEXT,
         "Status": _TEXT,

@@ -44,6 +44,10 @@ def _matches(parameters: Parameters, machine: Machine, vpc: Vpc, zone: str) -> b
         and machine.private_ip not in addresses
     ):
         return False
+    # The same of this filter.
+    eips = _texts(parameters, "EipAddresses")
+    if eips is not None and parameters.text("InstanceNetworkType") == "vpc" and machine.eip not in eips:
+        return False
     if parameters.text("InstanceNetworkType") not in ("", "vpc"):
         return False
     exact = {"VpcId": vpc.vpc_id, "VSwitchId": machine.vswitch_id, "Status": machine.status, "ZoneId": zone}
