@@ -133,7 +133,9 @@ def etcd_members(name: str) -> list[str]:
 #: What a machine that was made anew has not.
 EMPTY = (
     "kubeadm reset --force --skip-phases=remove-etcd-member;"
-    " rm -rf /etc/kubernetes/pki /etc/kubernetes/*.conf /var/lib/etcd/* /var/lib/clusterfront"
+    " rm -rf /etc/kubernetes/pki /etc/kubernetes/*.conf /var/lib/etcd/* /var/lib/clusterfront;"
+    # a proxy of its own
+    " systemctl disable --now haproxy nginx 2>/dev/null; true"
 )
 
 
