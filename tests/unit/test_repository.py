@@ -241,6 +241,13 @@ def test_what_runs_on_hosts_runs_on_python_3_8(path):
     assert Imports(ROOT / path).absolute() <= set(sys.stdlib_module_names) - {"tomllib", "zoneinfo", "graphlib"} | own
 
 
+@pytest.mark.parametrize(
+    "path", sorted(path for package in ("_slb", "_registrar") for path in UTILS.glob(f"{package}/**/*.py")), ids=name_of
+)
+def test_what_the_registrar_takes_to_hosts_runs_on_python_3_9(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
 def test_the_emulator_shares_no_code_with_the_plugins():
     for path in EMULATOR.rglob("*.py"):
         assert not Imports(path).absolute() & {"ansible", "ansible_collections", "plugins"}, name_of(path)
