@@ -129,13 +129,13 @@ EXAMPLES = r"""
   clusterfront.ha.slb_registration:
     region: cn-hangzhou
     hosts:
-      - owner: registrar/app-1
+      - owner: registrar/container-1
         server: {private_ip: 192.0.2.21}
         containers:
           - name: web
             labels: {clusterfront.slb.load_balancer: prod-api, clusterfront.slb.server_group: haproxy}
             ports: [{number: 8888}]
-      - owner: registrar/app-2
+      - owner: registrar/container-2
         server: {private_ip: 192.0.2.22}
         containers: []
 """
@@ -147,7 +147,7 @@ entries:
   type: list
   elements: dict
   sample:
-    - owner: registrar/app-1
+    - owner: registrar/container-1
       load_balancer: prod-api
       server_group: haproxy
       port: 8888
@@ -166,7 +166,7 @@ lines:
   returned: success
   type: list
   elements: str
-  sample: ['registrar/app-1: prod-api haproxy:8888: registered, weight 100 for web']
+  sample: ['registrar/container-1: prod-api haproxy:8888: registered, weight 100 for web']
 steps:
   description: 'The calls that were made, in their order. In check mode: the calls that a run would make.'
   returned: success

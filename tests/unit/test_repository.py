@@ -83,7 +83,17 @@ class Imports(ast.NodeVisitor):
 
 PLAIN = sorted(
     path
-    for package in ("_slb", "_endpoint", "_haproxy", "_ingress", "_kubeadm", "_listens", "_nginx", "_proxy", "_registrar")
+    for package in (
+        "_slb",
+        "_endpoint",
+        "_haproxy",
+        "_ingress",
+        "_kubeadm",
+        "_listens",
+        "_nginx",
+        "_proxy",
+        "_registrar",
+    )
     for path in UTILS.glob(f"{package}/**/*.py")
 )
 

@@ -13,7 +13,7 @@ import typing as t
 
 from lab import API, CLIENT, ROOT, SANDBOX, Run, Traffic, control, machine, playbook, until, vip
 
-HOSTS = ("app-1", "app-2")
+HOSTS = ("container-1", "container-2")
 EXAMPLE = ROOT / "examples/registrar"
 IMAGE = "localhost/balancers:trixie"
 #: A server that somebody added at the console.

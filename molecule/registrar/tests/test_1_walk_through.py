@@ -43,27 +43,32 @@ def test_both_hosts_appear_without_a_hand() -> None:
 def test_a_container_comes_when_it_is_healthy() -> None:
     check = "--health-cmd 'test -e /tmp/well' --health-interval 1s --health-retries 1"
     lab.run(
-        "app-1", "web", "8888:80", "clusterfront.slb.load_balancer=nginx", "clusterfront.slb.weight=40", options=check
+        "container-1",
+        "web",
+        "8888:80",
+        "clusterfront.slb.load_balancer=nginx",
+        "clusterfront.slb.weight=40",
+        options=check,
     )
     try:
-        until(lambda: [entry["state"] for entry in lab.status("app-1")["entries"]] == ["waiting"], "waiting")
+        until(lambda: [entry["state"] for entry in lab.status("container-1")["entries"]] == ["waiting"], "waiting")
         time.sleep(3)
         assert lab.weights() == {}
-        lab.on("app-1", "podman exec web touch /tmp/well")
+        lab.on("container-1", "podman exec web touch /tmp/well")
         # the lab's podman has no timer for it
-        until(lambda: lab.on("app-1", "podman healthcheck run web; echo $?").endswith("0"), "health")
-        until(lambda: lab.weights() == {"app-1": 40}, "registration")
-        lab.on("app-1", "podman exec web rm /tmp/well")
-        lab.on("app-1", "podman healthcheck run web", check=False)
-        until(lambda: lab.weights() == {"app-1": 0}, "no more clients")
+        until(lambda: lab.on("container-1", "podman healthcheck run web; echo $?").endswith("0"), "health")
+        until(lambda: lab.weights() == {"container-1": 40}, "registration")
+        lab.on("container-1", "podman exec web rm /tmp/well")
+        lab.on("container-1", "podman healthcheck run web", check=False)
+        until(lambda: lab.weights() == {"container-1": 0}, "no more clients")
     finally:
-        lab.remove_all("app-1")
+        lab.remove_all("container-1")
     lab.registered()
 
 
 def test_a_port_of_the_hosts_own_network() -> None:
     lab.run(
-        "app-2",
+        "container-2",
         "edge",
         "",
         lab.ENDPOINT.replace("io.rancher.service.external_lb.endpoint", "external_lb_endpoint"),
@@ -71,15 +76,17 @@ def test_a_port_of_the_hosts_own_network() -> None:
     )
     try:
         # its image tells no port, so it has to be said
-        until(lambda: "edge" in lab.problems("app-2"), "a problem")
-        assert "say the port by label clusterfront.slb.port" in lab.problems("app-2")["edge"]
-        lab.remove_all("app-2")
-        lab.run("app-2", "edge", "", "clusterfront.slb.load_balancer={id}", "clusterfront.slb.port=8888", port=8888)
-        lab.registered("app-2")
+        until(lambda: "edge" in lab.problems("container-2"), "a problem")
+        assert "say the port by label clusterfront.slb.port" in lab.problems("container-2")["edge"]
+        lab.remove_all("container-2")
+        lab.run(
+            "container-2", "edge", "", "clusterfront.slb.load_balancer={id}", "clusterfront.slb.port=8888", port=8888
+        )
+        lab.registered("container-2")
         until(
-            lambda: {request.get("body", "").strip() for request in lab.traffic(1, 5).requests()} == {"app-2"},
+            lambda: {request.get("body", "").strip() for request in lab.traffic(1, 5).requests()} == {"container-2"},
             "its page",
         )
     finally:
-        lab.remove_all("app-2")
+        lab.remove_all("container-2")
     lab.registered()

@@ -20,12 +20,12 @@ def test_no_request_fails_while_a_container_drains_and_stops() -> None:
     requests = lab.traffic(60)
     time.sleep(3)
     began = time.monotonic()
-    lab.on("app-1", "registrar drain web")
+    lab.on("container-1", "registrar drain web")
     took = time.monotonic() - began
     held = slow.requests()
-    lab.on("app-1", "podman stop --time 5 web")
-    until(lambda: lab.weights() == {"app-2": 100}, "app-1 out")
-    lab.on("app-1", "podman start web")
+    lab.on("container-1", "podman stop --time 5 web")
+    until(lambda: lab.weights() == {"container-2": 100}, "container-1 out")
+    lab.on("container-1", "podman start web")
     lab.registered(*lab.HOSTS)
     time.sleep(3)
     done = requests.stop()
@@ -34,26 +34,26 @@ def test_no_request_fails_while_a_container_drains_and_stops() -> None:
     assert took >= 4 and len(done) > 100 and {one["server"] for one in held} == set(lab.HOSTS)
     assert not failures(done) and not failures(held), (failures(done) + failures(held))[:5]
     # started again it is in service without another word
-    assert lab.on("app-1", "ls /var/lib/clusterfront-registrar/drained") == ""
+    assert lab.on("container-1", "ls /var/lib/clusterfront-registrar/drained") == ""
 
 
 def test_a_container_that_is_drained_can_come_back() -> None:
-    lab.on("app-1", "registrar drain web")
-    (entry,) = lab.status("app-1")["entries"]
-    assert (entry["state"], entry["why"]) == ("out", "drained") and lab.weights()["app-1"] == 0
-    lab.on("app-1", "registrar ready web")
+    lab.on("container-1", "registrar drain web")
+    (entry,) = lab.status("container-1")["entries"]
+    assert (entry["state"], entry["why"]) == ("out", "drained") and lab.weights()["container-1"] == 0
+    lab.on("container-1", "registrar ready web")
     lab.registered(*lab.HOSTS)
-    assert "has no entry" in lab.on("app-1", "registrar drain nobody 2>&1", check=False)
+    assert "has no entry" in lab.on("container-1", "registrar drain nobody 2>&1", check=False)
 
 
 def test_a_container_is_stopped_without_a_word() -> None:
     requests = lab.traffic(60)
     time.sleep(1)
-    lab.on("app-1", "podman stop --time 5 web")
+    lab.on("container-1", "podman stop --time 5 web")
     stopped = time.monotonic()
-    until(lambda: lab.weights() == {"app-1": 0, "app-2": 100}, "weight 0", 10)
+    until(lambda: lab.weights() == {"container-1": 0, "container-2": 100}, "weight 0", 10)
     print(f"weight 0 after {time.monotonic() - stopped:.1f} s", end="")
-    until(lambda: lab.weights() == {"app-2": 100}, "app-1 out", 15)
+    until(lambda: lab.weights() == {"container-2": 100}, "container-1 out", 15)
     print(f", out after {time.monotonic() - stopped:.1f} s", end="")
     done = requests.stop()
     print(f"; {len(failures(done))} of {len(done)} requests failed")
@@ -62,10 +62,10 @@ def test_a_container_is_stopped_without_a_word() -> None:
 
 
 def test_another_container_keeps_the_entry_without_a_port() -> None:
-    lab.run("app-1", "other", "8889:80", "clusterfront.slb.load_balancer={id}", "clusterfront.slb.port=8889")
-    until(lambda: "other" in lab.problems("app-1"), "no listener yet")
-    lab.on("app-1", "podman stop --time 1 web")
+    lab.run("container-1", "other", "8889:80", "clusterfront.slb.load_balancer={id}", "clusterfront.slb.port=8889")
+    until(lambda: "other" in lab.problems("container-1"), "no listener yet")
+    lab.on("container-1", "podman stop --time 1 web")
     time.sleep(8)
-    assert lab.weights()["app-1"] == 100
-    lab.on("app-1", "podman rm --force --time 1 other")
-    until(lambda: lab.weights() == {"app-2": 100}, "app-1 out", 15)
+    assert lab.weights()["container-1"] == 100
+    lab.on("container-1", "podman rm --force --time 1 other")
+    until(lambda: lab.weights() == {"container-2": 100}, "container-1 out", 15)
