@@ -121,7 +121,7 @@ def test_other_urls() -> None:
 def test_a_pattern_that_nginx_refuses_goes_nowhere() -> None:
     before = {name: machine(name).file("/etc/nginx/current").linked_to for name in NODES}
     site = {"name": "bad", "hosts": ["bad.example.com"], "group": "applications", "backend_port": 8080}
-    load = traffic(60)
+    load = traffic(300)
     done = run(
         "deploy_ingress_frontend",
         ingress_frontend_sites=[{**site, "rewrites": [{"pattern": "^/(", "replacement": "/"}]}],

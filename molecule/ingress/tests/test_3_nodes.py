@@ -37,7 +37,7 @@ def whole() -> t.Iterator[None]:
 
 
 def test_a_node_is_drained_and_stopped_under_load(services_restored) -> None:
-    load = traffic(170)
+    load = traffic(600)
     held = traffic(3, 4, "/hold?seconds=12", "--timeout", "30")
     time.sleep(3)
     begin = time.monotonic()
@@ -63,7 +63,7 @@ def test_a_node_is_drained_and_stopped_under_load(services_restored) -> None:
 
 
 def test_a_node_leaves_and_comes_back_under_load() -> None:
-    load = traffic(170)
+    load = traffic(600)
     held = traffic(2, 4, "/hold?seconds=10", "--timeout", "30")
     time.sleep(2)
     predicted = run("deploy_ingress_frontend", ingress_frontend_nodes_group="remaining")

@@ -35,7 +35,7 @@ def test_lists_and_limits_are_of_clients() -> None:
 
 
 def test_a_node_is_drained_under_load() -> None:
-    load = traffic(120)
+    load = traffic(600)
     deployed(**LAYER_7, ingress_frontend_drained=["ingress-2"])
     deployed(**LAYER_7)
     requests = load.stop()
