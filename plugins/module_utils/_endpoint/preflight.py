@@ -114,7 +114,7 @@ def _silent_as_known(node: Node, way: Way) -> bool:
 
 def _bypassed(node: Node, way: Way) -> bool:
     """Whether this machine asks the load balancer itself, although its own clients go elsewhere."""
-    return bool(node.local_address) and way.host != node.local_address
+    return bool(node.local_address) and way.host != node.endpoint_name
 
 
 def _not_answered(node: Node, way: Way, probe: Probe) -> str:

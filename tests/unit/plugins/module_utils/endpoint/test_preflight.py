@@ -75,6 +75,10 @@ WRONG = {
     "no name": (PLAIN, ENDPOINT, met("unreachable", stage="resolve"), "the name api.example.com does not resolve"),
     "firewall": (STOOD_IN, MASTER, met("refused"), "a firewall on master-1 rejects TCP port 6443"),
     "proxy without masters": (STOOD_IN, PROXY, met("closed"), "finds no master that answers"),
+    "own proxy": (
+        dataclasses.replace(STOOD_IN, local_address="127.0.0.1"), ENDPOINT, met("refused", address="127.0.0.1"),
+        "is refused, though apiservers are stood in for",
+    ),
     "unhealthy": (STOOD_IN, ENDPOINT, met("closed"), "health checks from 100.64.0.0/10"),
     "elsewhere": (PLAIN, ENDPOINT, well(address="198.51.100.1"), "leads to 198.51.100.1, but the endpoint has the address 192.0.2.100"),
     "certificate": (PLAIN, ENDPOINT, met(http_status=200, tls={"subject_alt_names": ["kubernetes"]}), "does not name api.example.com"),
