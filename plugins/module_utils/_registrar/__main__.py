@@ -88,7 +88,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def made(config: Config, engines: t.Sequence[Engine], *, dry_run: bool = False) -> Registrar:
     """A registrar with the world's clock. Raises CredentialsMissing and SdkMissing."""
-    # what waits for one call keeps all others waiting
     client = Client(config.settings)
     return Registrar(
         config.rules,
