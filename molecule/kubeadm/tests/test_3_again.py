@@ -27,6 +27,7 @@ def test_a_machine_that_was_made_anew_joins_again(name) -> None:
     assert "join" in on(name, "cat /var/lib/clusterfront/kubeadm.json")
 
 
+@pytest.mark.thorough
 def test_a_join_that_was_cut_off_is_begun_again() -> None:
     """As after a power cut in the middle: kubeadm has begun, and what there is of it is not whole."""
     on(
@@ -39,7 +40,8 @@ def test_a_join_that_was_cut_off_is_begun_again() -> None:
     whole()
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(0.5, marks=pytest.mark.thorough), 4.0])
+@pytest.mark.thorough
+@pytest.mark.parametrize("seconds", [0.5, 4.0])
 def test_a_run_that_was_killed_is_completed(seconds) -> None:
     """Where it hurts most; test_6_killed has every point."""
     emptied(["master-3"])

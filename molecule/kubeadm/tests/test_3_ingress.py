@@ -54,6 +54,8 @@ LISTENS = [
      "trusted_proxies": ["100.64.0.0/10"], "forwarded_clients": True},
 ]  # fmt: skip
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
