@@ -85,10 +85,11 @@ class Kubeadm:
         return version
 
     @property
-    def required(self) -> str:
+    def required(self) -> t.Tuple[str, Version]:
+        """Its path and version, where a step needs them."""
         if not self.version:
             raise ConfigError("There is no kubeadm on this host; install it first, as the README shows.")
-        return self.path
+        return self.path, self.version
 
 
 def normal_version(text: str) -> str:

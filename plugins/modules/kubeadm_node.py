@@ -158,8 +158,7 @@ def work(module: AnsibleModule) -> None:
     if module.check_mode and not kubeadm.version:
         # an earlier task of the same run would have installed it
         module.exit_json(changed=True, seconds=0.0)
-    path, version = kubeadm.required, kubeadm.version
-    assert version is not None
+    path, version = kubeadm.required
     node = common.settings(Node, params["node"], "node")
     if params["step"] == "reset":
         if not module.check_mode:

@@ -137,8 +137,7 @@ def main() -> None:
 def work(module: AnsibleModule) -> None:
     params = module.params
     kubeadm = common.Kubeadm(module)
-    path, version = kubeadm.required, kubeadm.version
-    assert version is not None
+    path, version = kubeadm.required
     node = common.settings(Node, params["node"], "node")
     config = host.read(f"{api.KUBERNETES}/admin.conf")
     if not config:

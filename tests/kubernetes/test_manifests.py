@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEED = ROOT / "tests/unit/plugins/module_utils/ingress/golden/seed.yml"
+SEED = ROOT / "tests/unit/plugins/module_utils/ingress/golden/seed.txt"
 BASE = {
     "ingress_frontend_name": "prod-ingress",
     "ingress_frontend_hostname": "echo.example.com",

@@ -186,7 +186,7 @@ def restored() -> None:
 
 def lost_under_load(name: str, die: t.Callable[[str], None], source: str = CLIENT, *target: str) -> None:
     """A machine dies while requests and a watch run; none that starts a while later fails, and etcd takes writes."""
-    command = f"kubectl --kubeconfig /etc/admin.conf get nodes --watch >/dev/null 2>&1"
+    command = "kubectl --kubeconfig /etc/admin.conf get nodes --watch >/dev/null 2>&1"
     watch = subprocess.Popen(["podman", "exec", f"{SANDBOX}-{CLIENT}", "sh", "-c", command])
     traffic = Traffic(20, source, 10, *target)
     time.sleep(2)

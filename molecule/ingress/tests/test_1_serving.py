@@ -69,10 +69,12 @@ SITE = {"name": "bad", "hosts": ["bad.example.com"], "group": "applications", "b
         ({"ingress_frontend_nodes_group": "nodes"}, "The group 'nodes' (ingress_frontend_nodes_group) has no hosts"),
         ({"ingress_frontend_drained": ["ingress-9"]}, "ingress_frontend_drained has ingress-9, which the group 'ingress' lacks; it has ingress-1, ingress-2."),
         ({"ingress_frontend_drained": list(NODES)}, "ingress_frontend_drained has all nodes, and nobody would be left to serve"),
-        ({"ingress_frontend_sites": [{**SITE, "limit_rate": "5 megabit"}]}, "ingress_frontend_sites: 'bad' has limit_rate '5 megabit'; it has to be bytes a second"),
+        ({"ingress_frontend_sites": [{**SITE, "limit_rate": "5 megabit"}]},
+         "ingress_frontend_sites: 'bad' has limit_rate '5 megabit'; it has to be bytes a second"),
         ({"ingress_frontend_sites": [{**SITE, "rate_limits": [{"rate": "many"}]}]}, "ingress_frontend_sites: 'bad' has a rate limit whose rate is 'many'"),
         ({"ingress_frontend_sites": [SITE, {**SITE, "name": "again"}]}, "ingress_frontend_sites: the host 'bad.example.com' comes twice on port 80"),
-        ({"ingress_frontend_sites": [{**SITE, "auth": {"url": "auth.example.com"}}]}, "ingress_frontend_sites: 'bad' has auth.url 'auth.example.com'; it has to be the whole URL"),
+        ({"ingress_frontend_sites": [{**SITE, "auth": {"url": "auth.example.com"}}]},
+         "ingress_frontend_sites: 'bad' has auth.url 'auth.example.com'; it has to be the whole URL"),
     ],
 )  # fmt: skip
 def test_refused(variables, sentence) -> None:

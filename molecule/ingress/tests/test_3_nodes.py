@@ -77,7 +77,8 @@ def test_a_node_leaves_and_comes_back_under_load() -> None:
     until(all_well, "health of all nodes")
     requests, streams = load.stop(), held.requests()
     print(
-        f"{SECOND} left and came back: {len(failures(requests))} of {len(requests)} requests failed, {len(failures(streams))} of {len(streams)} streams were cut"
+        f"{SECOND} left and came back: {len(failures(requests))} of {len(requests)} requests failed,"
+        f" {len(failures(streams))} of {len(streams)} streams were cut"
     )
     assert len(requests) > 300 and not failures(requests), failures(requests)[:5]
     assert streams and not failures(streams), failures(streams)[:5]

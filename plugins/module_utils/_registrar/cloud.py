@@ -35,7 +35,8 @@ def find(client: Client, reference: str) -> Observed[LoadBalancer]:
 
 def look(client: Client, instance: Observed[LoadBalancer], is_read: t.Callable[[str], bool]) -> CloudState:
     """An instance with its listeners, its groups (the members of those that are read) and its default pool."""
-    assert instance.id is not None
+    if instance.id is None:
+        raise LookupFailed(f"load_balancer '{instance.config.name}' has no id yet")
     found = groups(client, instance, is_read)
     return CloudState(
         load_balancer=instance,

@@ -36,9 +36,11 @@ class Containers(t.Protocol):
     """An engine, as far as the registrar asks it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """How sentences call it."""
 
-    def containers(self) -> list[Container]: ...
+    def containers(self) -> list[Container]:
+        """Those that run or have stopped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -352,7 +354,8 @@ class Registrar:
 
     def _abnormal(self, instance: Observed[t.Any] | None) -> set[str]:
         """Servers that every listener which checks them calls abnormal."""
-        assert instance is not None and instance.id is not None
+        if instance is None or instance.id is None:
+            return set()
         told: dict[str, set[str]] = {}
         for entry in health.fetch(self.client, health.Meant(instance.id)):
             told.setdefault(entry["server_id"], set()).add(entry["status"])

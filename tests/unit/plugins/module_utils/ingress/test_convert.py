@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.clusterfront.ha.plugins.module_utils._ingress.convert import ANNOTATIONS, convert, kebab
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-SEED = list(yaml.safe_load_all((GOLDEN / "seed.yml").read_text()))
+SEED = list(yaml.safe_load_all((GOLDEN / "seed.txt").read_text()))
 TODAY = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-"
 BEFORE = "service.beta.kubernetes.io/alicloud-loadbalancer-"
 POD = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "example.com/web"}]}}
