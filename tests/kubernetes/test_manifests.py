@@ -93,6 +93,17 @@ def namespace(cluster) -> None:
     assert cluster.run("create", "namespace", "ingress-frontend").returncode == 0
 
 
+NODES = ("ingress-1", "ingress-2")
+LABEL = {"clusterfront.ha/ingress": "prod-ingress"}
+
+
+def node(name: str) -> dict[str, t.Any]:
+    """A node that nothing runs on, for there is no kubelet; the controller wants no pod where a taint keeps it away."""
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [{"key": "test", "effect": "NoSchedule"}]},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_server_takes_them(cluster, namespace, tmp_path, case) -> None:
     file = tmp_path / "manifests.yml"
@@ -107,10 +118,7 @@ def test_the_server_takes_them(cluster, namespace, tmp_path, case) -> None:
     assert wrong.returncode != 0 and "hostNetworks" in wrong.stderr, wrong.stdout
     daemon_set = next(item for item in objects if item["kind"] == "DaemonSet")["spec"]["template"]["spec"]
     assert daemon_set["hostNetwork"] and daemon_set["dnsPolicy"] == "ClusterFirstWithHostNet"
-    (term,) = daemon_set["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
-        "nodeSelectorTerms"
-    ]
-    assert term["matchExpressions"][0]["values"] == ["ingress-1", "ingress-2"]
+    assert daemon_set["nodeSelector"] == LABEL
 
 
 def test_they_are_applied_once(cluster, tmp_path) -> None:
@@ -118,10 +126,15 @@ def test_they_are_applied_once(cluster, tmp_path) -> None:
     variables = {**BASE, **kubectl, "ingress_frontend_apply": True, "ingress_frontend_namespace": "edge"}
     # the server lets no class change its controller, and other tests have theirs
     variables["ingress_frontend_class"] = "edge"
-    # a namespace that is yet to be made is no reason to fail
-    assert changes(played(tmp_path, PLAY, "--check", **variables)) == 1
+    (tmp_path / "nodes.yml").write_text(yaml.safe_dump_all(node(name) for name in NODES))
+    assert cluster.run("apply", f"--filename={tmp_path}/nodes.yml").returncode == 0
+    # the labels and the objects; a namespace that is yet to be made is no reason to fail
+    assert changes(played(tmp_path, PLAY, "--check", **variables)) == 2
     assert cluster.run("get", "namespace", "edge").returncode != 0
-    assert changes(played(tmp_path, PLAY, **variables)) == 1
+    assert changes(played(tmp_path, PLAY, **variables)) == 2
+    ((key, value),) = LABEL.items()
+    labelled = cluster.run("get", "nodes", f"--selector={key}={value}", "--output=jsonpath={.items[*].metadata.name}")
+    assert labelled.stdout.split() == list(NODES)
     assert changes(played(tmp_path, PLAY, **variables)) == 0
     changed = {**variables, "ingress_frontend_args": ["--log.level=INFO"]}
     assert changes(played(tmp_path, PLAY, "--check", **changed)) == 1
