@@ -48,8 +48,9 @@ options:
 EXAMPLES = r"""
 - name: Say what was met
   ansible.builtin.debug:
-    msg: "{{ probed.probes | clusterfront.ha.preflight_verdicts(ways, {'name': 'worker-1', 'endpoint_name': 'api.example.com'}) }}"
+    msg: "{{ probes | clusterfront.ha.preflight_verdicts(ways, {'name': 'worker-1', 'endpoint_name': 'api.example.com'}) }}"
   vars:
+    probes: [{result: refused, stage: connect}]
     ways: [{kind: endpoint, host: api.example.com, port: 6443}]
 """
 

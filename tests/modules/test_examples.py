@@ -17,6 +17,7 @@ from example_cloud import IDS, World
 
 #: They work on a host with a proxy or kubeadm under systemd: their arguments are checked, the rest is the roles' tests.
 ON_HOSTS = {
+    "apiserver_stand_in",
     "haproxy_release",
     "haproxy_server",
     "kubeadm_config",
@@ -39,6 +40,7 @@ DEFAULTS = {
     "client_keepalive": {},
     "server_keepalive": {},
 }
+MEMBER = {"server_id": "i-example1", "eni_id": None, "port": 80, "weight": 100, "owner": "prod-web"}
 #: What the variables in examples of filters are.
 VARIABLES: dict[str, t.Any] = {
     "nodes": [
@@ -54,7 +56,18 @@ VARIABLES: dict[str, t.Any] = {
     "masters": [{"name": "master-1", "role": "control_plane", "ready": True}, {"name": "master-2", "role": "fresh"}],
     "failed": {"msg": "kubeadm init failed", "lines": [], "kubelet": [], "apiserver_ready": True},
     "met": {"result": "timed_out"},
-}
+    "found": {"server_groups": [{"name": "web", "backends": [MEMBER]}]},
+    "predicted": {"front_end": {"server_groups": [{"name": "web", "backends": []}]}},
+    "sites": [{"name": "echo", "hosts": ["echo.example.com"], "backends": [{"name": "a", "address": "192.0.2.1", "port": 80}]}],
+    "front_end": {
+        "layer": 4, "http_port": 80, "https_port": 443, "certificate": "/c.pem", "key": "/k.pem", "min_version": "TLSv1.2",
+        "status": 404, "body": "nobody", "trusted_proxies": [],
+    },
+    "configuration": {
+        "owner": "registrar/web-1", "server": {"private_ip": "192.0.2.11"}, "region": "cn-hangzhou",
+        "engines": {"podman": "/run/podman/podman.sock"}, "directory": "/var/lib/clusterfront-registrar", "interval": 60,
+    },
+}  # fmt: skip
 #: The inventory that examples presuppose: the servers of a group, with the number of their CPUs.
 HOSTS: list[catalogue.Task] = [
     {
