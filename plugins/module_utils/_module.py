@@ -74,7 +74,7 @@ def _whole(value: t.Any, option: t.Mapping[str, t.Any]) -> t.Any:
 
 def inform(module: AnsibleModule, read: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:
     """Read from the cloud, and end the module with what was found."""
-    _finish(module, lambda client: {"changed": False, **read(client, options(module))})
+    conclude(module, lambda client, given: {"changed": False, **read(client, given)})
 
 
 def conclude(module: AnsibleModule, work: t.Callable[[Client, dict[str, t.Any]], dict[str, t.Any]]) -> None:

@@ -102,6 +102,7 @@ def main() -> None:
             taken = ""
             stand_in.stop()
         else:
+            # one that runs already is another run's, and begins anew
             stand_in.stop()
             taken = taken_by(port)
             if not taken:

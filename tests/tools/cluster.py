@@ -29,8 +29,10 @@ from lab import (
     Run,
     Traffic,
     control,
+    death_under,
     failures,
     link,
+    on,
     podman,
     until,
     vip,
@@ -41,14 +43,20 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 KUBECONFIG = pathlib.Path(f"/var/lib/{SANDBOX}/admin.conf")
 
 
-def command(name: str, *arguments: str) -> list[str]:
-    """How a user would run a playbook of the collection on the cluster's machines."""
+def command(name: str | pathlib.Path, *arguments: str) -> list[str]:
+    """How a user would run a playbook on the cluster's machines: one of the collection by its name, another by its path."""
     found = [
         str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
         "-i",
         str(ROOT / "examples/kubernetes/inventory.yml"),
     ]
-    found += [f"clusterfront.ha.{name}", "-e", f"@{EXAMPLE}/vars.yml", "-e", f"@{ROOT}/examples/kubernetes/sandbox.yml"]
+    found += [
+        str(name) if isinstance(name, pathlib.Path) else f"clusterfront.ha.{name}",
+        "-e",
+        f"@{EXAMPLE}/vars.yml",
+        "-e",
+        f"@{ROOT}/examples/kubernetes/sandbox.yml",
+    ]
     return [*found, "-e", f"kubeadm_endpoint_kubeconfig_path={KUBECONFIG}", *arguments]
 
 
@@ -56,7 +64,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
 
 
-def play(name: str, *arguments: str, **variables: t.Any) -> Run:
+def play(name: str | pathlib.Path, *arguments: str, **variables: t.Any) -> Run:
     """Run a playbook to its end."""
     extra = ["-e", json.dumps(variables)] if variables else []
     done = subprocess.run(
@@ -86,15 +94,6 @@ def killed_at(task: str, time_of_it: int, seconds: float, **variables: t.Any) ->
         process.wait()
 
 
-def on(name: str, script: str, may_fail: bool = False) -> str:
-    """A shell script on a machine."""
-    done = subprocess.run(
-        ["podman", "exec", f"{SANDBOX}-{name}", "sh", "-c", script], capture_output=True, text=True, check=False
-    )
-    assert may_fail or done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
 def bundle() -> pathlib.Path:
     """Where the programs of Kubernetes are."""
     builder = ROOT / "roles/lab_hosts/files/lab_kubernetes.py"
@@ -112,7 +111,7 @@ def bring_kubectl() -> None:
 
 def kubectl(arguments: str, may_fail: bool = False) -> str:
     """kubectl on the machine that is no node, through the endpoint."""
-    return on(CLIENT, f"kubectl --kubeconfig /etc/admin.conf --request-timeout 10s {arguments}", may_fail)
+    return on(CLIENT, f"kubectl --kubeconfig /etc/admin.conf --request-timeout 10s {arguments}", check=not may_fail)
 
 
 def ready_nodes() -> list[str]:
@@ -162,16 +161,6 @@ class Kubernetes:
         return vip(self.variables["kube_apiserver_name"]), str(self.port), "/version"
 
 
-def kill(name: str) -> None:
-    """Its processes are killed: peers get a reset."""
-    podman("kill", f"{SANDBOX}-{name}")
-
-
-def silence(name: str) -> None:
-    """Its link goes down: peers get nothing."""
-    link(name, up=False)
-
-
 def restored() -> None:
     """Whatever was broken: every machine runs with its link, and everything is well again, without a hand on the cluster."""
     for name in (*NODES, *PROXIES):
@@ -188,16 +177,7 @@ def lost_under_load(name: str, die: t.Callable[[str], None], source: str = CLIEN
     """A machine dies while requests and a watch run; none that starts a while later fails, and etcd takes writes."""
     command = "kubectl --kubeconfig /etc/admin.conf get nodes --watch >/dev/null 2>&1"
     watch = subprocess.Popen(["podman", "exec", f"{SANDBOX}-{CLIENT}", "sh", "-c", command])
-    traffic = Traffic(20, source, 10, *target)
-    time.sleep(2)
-    die(name)
-    dead = time.monotonic()
-    requests = traffic.requests()
-    failed = failures(requests)
-    last = max((request["start"] - dead for request in failed), default=0.0)
-    print(
-        f"{name} by {die.__name__}, from {source}: {len(failed)} of {len(requests)} failed, the last started {last:.2f}s after"
-    )
+    requests, dead = death_under(Traffic(20, source, 10, *target), name, die)
     watch.terminate()
     watch.wait()
     assert not failures(requests, dead + RECOVERY)

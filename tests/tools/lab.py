@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -130,9 +131,28 @@ def podman(*arguments: str) -> None:
     subprocess.run(["podman", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+def on(name: str, command: str, check: bool = True) -> str:
+    """A shell command on a host."""
+    done = subprocess.run(
+        ["podman", "exec", f"{SANDBOX}-{name}", "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 or not check, f"{name}: {command}: {done.stderr or done.stdout}"
+    return done.stdout.strip()
+
+
 def link(name: str, up: bool) -> None:
     """Take a machine's link away, or give it back."""
     control("PUT", f"machines/{name}/link", {"up": up})
+
+
+def kill(name: str) -> None:
+    """Its processes are killed: peers get a reset."""
+    podman("kill", f"{SANDBOX}-{name}")
+
+
+def silence(name: str) -> None:
+    """Its link goes down: peers get nothing."""
+    link(name, up=False)
 
 
 def inside(name: str, *command: str) -> list[str]:
@@ -162,13 +182,39 @@ class Traffic:
         return [json.loads(line) for line in output.splitlines()]
 
 
-def vip(name: str = "prod-api") -> str:
-    """The address of a front end."""
+@functools.cache
+def client() -> t.Any:
+    """Somebody at the console of the emulated cloud."""
     from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
 
-    client = Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
-    answer = client.slb("DescribeLoadBalancers", {"LoadBalancerName": name, "PageNumber": 1, "PageSize": 10})
-    return str(answer["LoadBalancers"]["LoadBalancer"][0]["Address"])
+    return Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
+
+
+def balancer(name: str) -> dict[str, t.Any]:
+    """The load balancer of a name, as the API tells it."""
+    answer = client().slb("DescribeLoadBalancers", {"LoadBalancerName": name, "PageNumber": 1, "PageSize": 10})
+    found: dict[str, t.Any] = answer["LoadBalancers"]["LoadBalancer"][0]
+    return found
+
+
+def vip(name: str = "prod-api") -> str:
+    """The address of a front end."""
+    return str(balancer(name)["Address"])
+
+
+def death_under(traffic: Traffic, name: str, die: t.Callable[[str], None]) -> tuple[list[dict[str, t.Any]], float]:
+    """A machine dies while requests run: all of them when the loop has ended, and the time at which it was dead."""
+    time.sleep(2)
+    die(name)
+    dead = time.monotonic()
+    requests = traffic.requests()
+    failed = failures(requests)
+    last = max((request["start"] - dead for request in failed), default=0.0)
+    slowest = max(request["seconds"] for request in requests)
+    print(
+        f"{name} by {die.__name__}: {len(failed)} of {len(requests)} failed, the last of them started {last:.2f}s after; slowest {slowest:.2f}s"
+    )
+    return requests, dead
 
 
 def failures(requests: t.Sequence[t.Mapping[str, t.Any]], since: float = 0.0) -> list[t.Mapping[str, t.Any]]:

@@ -15,7 +15,7 @@ import tempfile
 import typing as t
 
 import yaml
-from lab import ROOT, SANDBOX, Run, Traffic, failures, inside, playbook, podman
+from lab import ROOT, SANDBOX, Run, Traffic, failures, inside, on, playbook, podman
 
 CLIENT = "lan-client"
 #: What is wrong with a configuration: the variables that make it so, and what is said of it.
@@ -209,15 +209,6 @@ def new_certificate(name: str, subject: str) -> None:
     """Put another certificate with its key on a balancer."""
     options = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30"
     on(name, f"openssl req -x509 {options} -subj /CN={subject} -keyout /etc/ssl/secure.key -out /etc/ssl/secure.pem")
-
-
-def on(name: str, command: str, check: bool = True) -> str:
-    """A shell command on a host."""
-    done = subprocess.run(
-        ["podman", "exec", f"{SANDBOX}-{name}", "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 or not check, f"{name}: {command}: {done.stderr or done.stdout}"
-    return done.stdout.strip()
 
 
 def plug(name: str, into: bool) -> None:

@@ -5,36 +5,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from lab import RECOVERY, SANDBOX, Traffic, all_well, failures, link, podman, until
-
-
-def kill(name: str) -> None:
-    """Its processes are killed: peers get a reset."""
-    podman("kill", f"{SANDBOX}-{name}")
-
-
-def silence(name: str) -> None:
-    """Its link goes down: peers get nothing."""
-    link(name, up=False)
+from lab import RECOVERY, Traffic, all_well, death_under, failures, kill, silence, until
 
 
 @pytest.mark.parametrize("die", [kill, silence])
 @pytest.mark.parametrize("name", ["haproxy-1", "master-1"])
 def test_dies_under_load(name, die, lab_restored) -> None:
     until(all_well, "health of all")
-    traffic = Traffic(seconds=14)
-    time.sleep(2)
-    die(name)
-    dead = time.monotonic()
-    requests = traffic.requests()
-    failed = failures(requests)
-    last = max((request["start"] - dead for request in failed), default=0.0)
-    slowest = max(request["seconds"] for request in requests)
-    print(
-        f"{name} by {die.__name__}: {len(failed)} of {len(requests)} failed, the last of them started {last:.2f}s after; slowest {slowest:.2f}s"
-    )
+    requests, dead = death_under(Traffic(seconds=14), name, die)
     assert len(requests) == 280
-    assert not failures(requests, since=dead + RECOVERY), failed
+    assert not failures(requests, since=dead + RECOVERY), failures(requests)

@@ -9,8 +9,8 @@ import subprocess
 import time
 
 import pytest
-from cluster import kill, lost_under_load, on, silence
-from lab import CLIENT, SANDBOX, Traffic, failures
+from cluster import lost_under_load
+from lab import CLIENT, SANDBOX, Traffic, failures, kill, on, silence
 
 #: When the apiserver of a machine has begun.
 APISERVER_BEGAN = "stat -c %Y /proc/$(pgrep -xo kube-apiserver)"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from certificates import pair
-from cluster import CACHE, kubectl, on
-from lab import CLIENT, ROOT, SANDBOX, Run, Traffic, control, failures, inside, playbook, podman, until, vip
+from cluster import CACHE, kubectl
+from lab import CLIENT, ROOT, SANDBOX, Run, Traffic, control, failures, inside, on, playbook, podman, until, vip
 from templates import render_cases
 
 NODES, APPLICATIONS = ("worker-1", "master-3"), {"master-1": "192.0.2.11", "master-2": "192.0.2.12"}
@@ -107,9 +107,9 @@ def machines() -> t.Iterator[None]:
         on(name, f"systemd-run --unit=app /usr/bin/python3 -B /usr/local/lib/app.py {name}")
     yield
     for name in APPLICATIONS:
-        on(name, "systemctl stop app", may_fail=True)
+        on(name, "systemctl stop app", check=False)
     for name in NODES:
-        on(name, "rm /usr/local/sbin/mount /usr/local/sbin/umount", may_fail=True)
+        on(name, "rm /usr/local/sbin/mount /usr/local/sbin/umount", check=False)
     kubectl("delete namespace ingress-frontend --wait=false", may_fail=True)
 
 

@@ -8,21 +8,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from cluster import (
-    NODES,
-    Kubernetes,
-    bring_kubectl,
-    emptied,
-    etcd_members,
-    kill,
-    lost_under_load,
-    on,
-    play,
-    ready_nodes,
-    silence,
-    timed,
-)
-from lab import CLIENT, MASTERS, until, vip
+from cluster import NODES, Kubernetes, bring_kubectl, emptied, etcd_members, lost_under_load, play, ready_nodes, timed
+from lab import CLIENT, MASTERS, kill, on, silence, until, vip
 
 pytestmark = pytest.mark.thorough
 

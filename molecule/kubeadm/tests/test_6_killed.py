@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from cluster import NODES, emptied, etcd_members, killed_at, on, play, ready_nodes
-from lab import MASTERS, until
+from cluster import NODES, emptied, etcd_members, killed_at, play, ready_nodes
+from lab import MASTERS, on, until
 
 #: A task, the how manieth of its name, and the seconds that it has run.
 POINTS = [
@@ -30,7 +30,7 @@ POINTS = [
     ("join | Run kubeadm join", 2, 3.0),
     ("join | Run kubeadm join", 3, 0.5),
     ("join | Run kubeadm join", 4, 1.5),
-    ("verify | Ask for the apiserver through the endpoint", 1, 0.0),
+    ("serving | Ask for the apiserver through the endpoint", 1, 0.0),
 ]
 
 
@@ -47,7 +47,7 @@ def test_killed(task, time, seconds) -> None:
     for name in NODES:
         assert "hosts_init" not in on(name, "cat /etc/hosts")
         assert (
-            on(name, "systemctl is-active clusterfront-stand-in clusterfront-kubeadm", may_fail=True)
+            on(name, "systemctl is-active clusterfront-stand-in clusterfront-kubeadm", check=False)
             == "inactive\ninactive"
         )
-        assert on(name, "cat /run/clusterfront/* 2>/dev/null", may_fail=True) == ""
+        assert on(name, "cat /run/clusterfront/* 2>/dev/null", check=False) == ""

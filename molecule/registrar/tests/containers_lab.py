@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
 import typing as t
 
-from lab import API, CLIENT, ROOT, SANDBOX, Run, Traffic, control, machine, playbook, until, vip
+from lab import CLIENT, ROOT, Run, Traffic, balancer, client, control, machine, on, playbook, until, vip
 
 HOSTS = ("container-1", "container-2")
 EXAMPLE = ROOT / "examples/registrar"
@@ -39,33 +37,16 @@ http {{
 """
 
 
-def on(host: str, command: str, check: bool = True) -> str:
-    """What a command says on a host."""
-    done = subprocess.run(
-        ["podman", "exec", f"{SANDBOX}-{host}", "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-@functools.cache
-def _client() -> t.Any:
-    from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
-
-    return Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
-
-
 def slb(operation: str, **parameters: t.Any) -> dict[str, t.Any]:
     """Call the cloud as somebody at the console."""
-    answer: dict[str, t.Any] = _client().slb(operation, parameters)
+    answer: dict[str, t.Any] = client().slb(operation, parameters)
     return answer
 
 
 @functools.cache
-def balancer() -> str:
+def slb_id() -> str:
     """The id of the SLB of the walk-through."""
-    answer = slb("DescribeLoadBalancers", LoadBalancerName="nginx", PageNumber=1, PageSize=10)
-    return str(answer["LoadBalancers"]["LoadBalancer"][0]["LoadBalancerId"])
+    return str(balancer("nginx")["LoadBalancerId"])
 
 
 #: The label of Rancher, with the id as its value.
@@ -74,7 +55,7 @@ ENDPOINT = "io.rancher.service.external_lb.endpoint={id}"
 
 def pool() -> dict[str, tuple[int, str]]:
     """host -> weight and description of its entry in the default pool."""
-    answer = slb("DescribeLoadBalancerAttribute", LoadBalancerId=balancer())
+    answer = slb("DescribeLoadBalancerAttribute", LoadBalancerId=slb_id())
     return {
         entry["ServerId"].removeprefix("i-cfha-"): (int(entry["Weight"]), entry["Description"])
         for entry in answer["BackendServers"]["BackendServer"]
@@ -95,7 +76,7 @@ def add_by_hand() -> None:
     """A server that nobody's registrar knows."""
     if BY_HAND not in pool():
         entry = {"ServerId": f"i-cfha-{BY_HAND}", "Weight": "0", "Description": "by hand"}
-        slb("AddBackendServers", LoadBalancerId=balancer(), BackendServers=json.dumps([entry]))
+        slb("AddBackendServers", LoadBalancerId=slb_id(), BackendServers=json.dumps([entry]))
 
 
 def throttle(rate: float | None) -> None:
@@ -109,7 +90,7 @@ def run(host: str, name: str, publish: str, *labels: str, options: str = "", por
     files = f"/srv/{name}"
     on(host, f"mkdir -p {files} && cat > {files}/nginx.conf <<'END'\n{content}\nEND")
     on(host, f"echo {host} > {files}/index.html && head -c 16000 /dev/zero | tr '\\0' x > {files}/slow")
-    given = " ".join(f"--label {label.format(id=balancer())}" for label in labels)
+    given = " ".join(f"--label {label.format(id=slb_id())}" for label in labels)
     where = f"--publish {publish}" if publish else "--network host"
     on(host, f"podman run --detach --name {name} {where} {given} {options} --volume {files}:/srv/www:ro"
              f" {IMAGE} nginx -c /srv/www/nginx.conf -g 'daemon off;'")  # fmt: skip

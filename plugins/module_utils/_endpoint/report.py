@@ -155,7 +155,7 @@ def _tier_node(node: t.Mapping[str, t.Any], nodes: t.Sequence[t.Mapping[str, t.A
         "address": node["address"],
         "result": seen.get("result"),
         "ready": seen.get("result") == OPEN and seen.get("http_status") == 200,
-        **{key: node[key] for key in ("servers",) if key in node},
+        **({"servers": node["servers"]} if "servers" in node else {}),
     }
 
 

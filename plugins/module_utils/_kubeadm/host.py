@@ -8,17 +8,15 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
-import http.client
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import tempfile
 import time
 import typing as t
 
-from .api import KUBERNETES, kubeconfig_data
+from .api import KUBERNETES, ApiError, anonymous, kubeconfig_data
 from .state import Found, remarks
 from .versions import Version, parse
 
@@ -85,18 +83,11 @@ def write_mark(path: str, words: t.Mapping[str, str]) -> None:
         os.fsync(file.fileno())
 
 
-def apiserver_answers(port: int, path: str = "/readyz", host: str = "127.0.0.1", timeout: float = 3.0) -> bool:
-    """Whether the own apiserver says yes. Who it is does not matter here: it is this machine's port."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def apiserver_answers(port: int) -> bool:
+    """Whether the own apiserver says that it is ready."""
+    with contextlib.suppress(ApiError):
+        return anonymous("127.0.0.1", port, timeout=3.0).call("GET", "/readyz")[0] == 200
+    return False
 
 
 def found(port: int) -> Found:

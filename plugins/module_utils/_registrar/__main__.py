@@ -105,6 +105,10 @@ def made(config: Config, engines: t.Sequence[Engine], *, dry_run: bool = False) 
     )
 
 
+def engines_of(config: Config) -> list[Engine]:
+    return [Engine(name, path) for name, path in sorted(config.engines.items())]
+
+
 def drained(config: Config) -> frozenset[str]:
     """The containers that somebody took out of service."""
     return frozenset(os.listdir(config.drained)) if config.drained.is_dir() else frozenset()
@@ -136,7 +140,7 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGTERM, ended)
     signal.signal(signal.SIGINT, ended)
     signal.signal(signal.SIGHUP, lambda *dummy: wake.set())
-    engines = [Engine(name, path) for name, path in sorted(config.engines.items())]
+    engines = engines_of(config)
     for engine in engines:
         threading.Thread(target=watch, args=(engine, wake, end), daemon=True).start()
     registrar = _made_at_last(config, engines, end)
@@ -174,8 +178,7 @@ def watch(engine: Engine, wake: threading.Event, end: threading.Event) -> None:
 
 def once(config: Config, *, dry_run: bool, engines: t.Sequence[Engine] | None = None) -> int:
     """One pass, and more until what has to go has gone. The exit status tells whether all is well."""
-    given = [Engine(name, path) for name, path in sorted(config.engines.items())] if engines is None else engines
-    registrar = made(config, given, dry_run=dry_run)
+    registrar = made(config, engines_of(config) if engines is None else engines, dry_run=dry_run)
     found = registrar.run_pass()
     while registrar.draining and not dry_run:
         time.sleep(max(TICK, registrar.due - registrar.client.clock()))

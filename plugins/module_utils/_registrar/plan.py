@@ -207,9 +207,8 @@ def decide(
     hosts that do not exist any more.
     """
     wants, problems, held = _wants(wishes, state)
-    named = _named_groups(state)
-    has: dict[str | None, t.Sequence[Backend]] = {name: group.config.backends or () for name, group in named.items()}
-    has[None] = state.default_pool or ()
+    has = list(members_read(state))
+    here = {place: member for place, member in has if mine.is_here(member)}
     lists: dict[str | None, list[Backend]] = {}
     entries: list[Entry] = []
     draining: list[Place] = []
@@ -219,7 +218,7 @@ def decide(
         lists.setdefault(group, []).append(backend)
 
     for want in wants.values():
-        member = next((m for m in has.get(want.place.group, ()) if mine.is_here(m) and m.port == want.place.port), None)
+        member = here.get(want.place)
         if member is None and not want.ready:
             entries.append(Entry(label, want.place, "waiting", None, want.containers, want.state))
         elif member is not None and not mine.is_ours(member):
@@ -239,21 +238,19 @@ def decide(
                     "" if want.ready else want.state,
                 )
             )
-    for group, found in has.items():
-        for member in found:
-            place = Place(group, member.port) if group else Place()
-            if not mine.is_ours(member) or (place in wants and mine.is_here(member)):
-                continue
-            lists.setdefault(group, [])
-            if keep:
-                entries.append(Entry(label, place, "kept", member.weight, (), "not all containers are known now"))
-            elif mine.is_here(member) and place.port in held:
-                put(group, members.by_id(member))
-                entries.append(Entry(label, place, "kept", member.weight, (), "its container has a problem"))
-            elif mine.is_here(member) and place not in over:
-                put(group, _backend(mine.server, place, 0))
-                entries.append(Entry(label, place, "draining", 0))
-                draining.append(place)
+    for place, member in has:
+        if not mine.is_ours(member) or (place in wants and mine.is_here(member)):
+            continue
+        lists.setdefault(place.group, [])
+        if keep:
+            entries.append(Entry(label, place, "kept", member.weight, (), "not all containers are known now"))
+        elif mine.is_here(member) and place.port in held:
+            put(place.group, members.by_id(member))
+            entries.append(Entry(label, place, "kept", member.weight, (), "its container has a problem"))
+        elif mine.is_here(member) and place not in over:
+            put(place.group, _backend(mine.server, place, 0))
+            entries.append(Entry(label, place, "draining", 0))
+            draining.append(place)
     for one in gone:
         put(one.place.group, dataclasses.replace(members.by_id(one.member), state="absent"))
     purge = "none" if keep else "owned"
@@ -332,35 +329,32 @@ def wanted_groups(wishes: t.Iterable[Wish], state: CloudState) -> set[str]:
     return found
 
 
+def members_read(state: CloudState) -> t.Iterator[tuple[Place, Backend]]:
+    """All members that were read, each with its place; those of groups whose name does not tell which one is meant are left out."""
+    for name, group in _named_groups(state).items():
+        for member in group.config.backends or ():
+            yield Place(name, member.port), member
+    for member in state.default_pool or ():
+        yield Place(), member
+
+
 def shown(mine: Mine, state: CloudState) -> dict[str, int | None]:
     """One side of a diff: the weights of this host's entries by place, as far as members were read."""
-    found = {
-        str(Place(name, member.port)): member.weight
-        for name, group in _named_groups(state).items()
-        for member in group.config.backends or ()
-        if mine.is_ours(member)
-    }
-    return found | {str(Place()): member.weight for member in state.default_pool or () if mine.is_ours(member)}
+    return {str(place): member.weight for place, member in members_read(state) if mine.is_ours(member)}
 
 
 def own_places(mine: Mine, state: CloudState) -> set[Place]:
     """Where this host has entries of its own, as far as members were read."""
-    groups = {
-        Place(name, member.port)
-        for name, group in _named_groups(state).items()
-        for member in group.config.backends or ()
-        if mine.is_ours(member)
-    }
-    return groups | {Place() for member in state.default_pool or () if mine.is_ours(member)}
+    return {place for place, member in members_read(state) if mine.is_ours(member)}
 
 
 def others(mine: Mine, state: CloudState) -> list[Gone]:
     """The entries of other registrars, known by the part of the owner's mark before the host."""
     family = f"{mine.owner.rpartition('/')[0]}/"
-    found: list[tuple[str | None, Backend]] = [(None, member) for member in state.default_pool or ()]
-    found += [(name, member) for name, group in _named_groups(state).items() for member in group.config.backends or ()]
-    return [
-        Gone(Place(group, member.port if group else None), member)
-        for group, member in found
+    found = [
+        Gone(place, member)
+        for place, member in members_read(state)
         if (unmarked(member.description)[0] or "").startswith(family) and not mine.is_ours(member) and member.is_ecs
     ]
+    # the default pool first
+    return sorted(found, key=lambda one: one.place.group is not None)
