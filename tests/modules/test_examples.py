@@ -20,6 +20,7 @@ ON_HOSTS = {
     "apiserver_stand_in",
     "haproxy_release",
     "haproxy_server",
+    "host_baseline",
     "kubeadm_config",
     "kubeadm_node",
     "kubeadm_node_info",

@@ -44,9 +44,8 @@ def test_check_mode_predicts_the_run() -> None:
     control("DELETE", "requests")
     assert deployed().changed == 0
     requests = control("GET", "requests")
-    # the comparison before anything is changed, and the task itself
     assert (
-        requests["counts"] == dict.fromkeys(requests["counts"], 2)
+        requests["counts"] == dict.fromkeys(requests["counts"], 1)
         and len(requests["counts"]) == 5
         and requests["writes"] == 0
     )

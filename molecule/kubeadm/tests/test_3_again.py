@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from cluster import EMPTY, NODES, emptied, etcd_members, killed_at, on, play, ready_nodes
-from lab import MASTERS, until
+from cluster import EMPTY, NODES, emptied, etcd_members, killed_at, play, ready_nodes, timed
+from lab import MASTERS, on, until
 
 
 def whole() -> None:
@@ -15,6 +15,38 @@ def whole() -> None:
     assert etcd_members("master-2") == sorted(MASTERS)
     for name in NODES:
         assert "hosts_init" not in on(name, "cat /etc/hosts")
+
+
+def test_a_run_with_nothing_to_do_costs_three_looks_at_most(tmp_path) -> None:
+    """Against a play that gathers the facts of the same machines, at the best of three."""
+    gather = tmp_path / "gather.yml"
+    gather.write_text("- hosts: all\n  gather_facts: true\n")
+    assert play("deploy_kube_apiserver").code == 0
+    looks, runs = [], []
+    for _round in range(3):
+        run, seconds = timed(lambda: play(gather))
+        assert run.code == 0, run.output
+        looks.append(seconds)
+        run, seconds = timed(lambda: play("deploy_kube_apiserver"))
+        assert run.code == 0 and run.changed == 0 and "so nothing was done" in run.output, run.output
+        runs.append(seconds)
+    print(
+        f"nothing to do: {min(runs):.1f} s, which is {min(runs) / min(looks):.1f} times the {min(looks):.1f} s of gathering facts"
+    )
+    assert min(runs) <= 3 * min(looks)
+
+
+@pytest.mark.thorough
+def test_an_apiserver_that_hangs_makes_a_run_a_whole_one() -> None:
+    """No file and no unit is different, and still not all is well."""
+    on("master-3", "pkill -STOP -x kube-apiserver")
+    try:
+        run = play("deploy_kube_apiserver")
+    finally:
+        on("master-3", "pkill -CONT -x kube-apiserver")
+    assert run.code != 0 and "so nothing was done" not in run.output, run.output
+    assert "master-3 is control_plane, its apiserver is not ready" in run.output
+    until(lambda: play("deploy_kube_apiserver").code == 0, "a run that goes well", 120)
 
 
 @pytest.mark.parametrize("name", ["master-1", pytest.param("worker-1", marks=pytest.mark.thorough)])
