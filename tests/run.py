@@ -66,6 +66,8 @@ class Stage:
         self.log = log
         self.tree = tree
         self.thorough = thorough
+        #: Whether others come first where the machine has no time for all.
+        self.behind = False
         self.count = Count()
 
     @property
@@ -81,7 +83,7 @@ class Stage:
             log.write(f"\n$ {' '.join(map(str, command))}\n")
             log.flush()
             done = subprocess.run(
-                [str(part) for part in command],
+                [*(("nice", "-n", "10") if self.behind else ()), *map(str, command)],
                 cwd=cwd or ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -275,6 +277,7 @@ def integration(stage: Stage) -> None:
 def integrate(stage: Stage, target: str) -> Stage:
     """Run one integration target, with a log of its own."""
     part = Stage(target, stage.log.with_name(f"{stage.name}-{target}.log"), stage.tree)
+    part.behind = stage.behind
     part.check(
         tool("ansible-test"),
         "integration",
@@ -439,8 +442,8 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
 }
 
 
-#: Stages that need nothing of the machine but its time run beside Molecule, which mostly waits.
-BESIDE = ("sanity",)
+#: Stages that need nothing of the machine but its time run beside Molecule, which waits a lot, one after another and behind it.
+BESIDE = ("sanity", "integration", "modules")
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
@@ -477,8 +480,10 @@ def main() -> None:
         tree = copy_tree(pathlib.Path(scratch))
         wanted = {name: Stage(name, logs / f"{name}.log", tree, options.all) for name in options.stages or STAGES}
         beside = [wanted.pop(name) for name in BESIDE if "molecule" in wanted and name in wanted]
+        for stage in beside:
+            stage.behind = True
         with contextlib.ExitStack() as stack:
-            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor())
+            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
             if KUBEADM in wanted and len(wanted) > 1:
                 stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log"))
             for name, stage in wanted.items():

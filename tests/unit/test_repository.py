@@ -404,6 +404,15 @@ def test_defaults_of_a_role_are_those_of_its_specification(role):
     assert {name: value for name, value in defaults.items() if name not in computed - set(specified)} == specified
 
 
+UNITS = [path for path in sorted(ROOT.glob("roles/*/templates/*service.j2")) if "Restart=always" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_service_comes_back_however_often_it_has_ended(path):
+    assert len(UNITS) >= 4
+    assert "\nStartLimitIntervalSec=0\n" in path.read_text().split("[Service]")[0], path
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_role_is_whole(role):
     for path in ("README.md", "meta/main.yml", "meta/argument_specs.yml", "tasks/main.yml"):
