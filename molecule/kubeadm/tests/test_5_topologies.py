@@ -37,6 +37,9 @@ def cluster(request) -> t.Iterator[Kubernetes]:
     """Machines and cloud without a cluster, and then with one."""
     wanted = {**TOPOLOGIES[request.param], "kube_apiserver_name": f"prod-{request.param.replace('_', '-')}"}
     emptied()
+    # the front end of the cluster that was, whose balancers know its CA, would never be well again
+    gone = play("remove_frontend")
+    assert gone.code == 0, gone.output
     if request.param == "existing":
         # what somebody else runs: a front end without a cluster
         others = play("deploy_kube_apiserver", kube_apiserver_run_kubeadm=False)
