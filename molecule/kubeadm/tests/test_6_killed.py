@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from cluster import NODES, emptied, etcd_members, killed_at, play, ready_nodes
+from cluster import NODES, bring_kubectl, emptied, etcd_members, killed_at, play, ready_nodes
 from lab import MASTERS, on, until
 
 #: A task, the how manieth of its name, and the seconds that it has run.
@@ -41,6 +41,8 @@ def test_killed(task, time, seconds) -> None:
     assert killed_at(task, time, seconds), f"the run ended before {task}"
     run = play("deploy_kube_apiserver")
     assert run.code == 0, run.output
+    # each of them is a cluster of its own
+    bring_kubectl()
     until(lambda: ready_nodes() == sorted(NODES), "four nodes that are ready", 90)
     for name in MASTERS:
         assert etcd_members(name) == sorted(MASTERS)
