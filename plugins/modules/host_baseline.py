@@ -156,8 +156,7 @@ def main() -> None:
             path.unlink(missing_ok=True)
         elif given["state"] == "recorded" and not module.check_mode:
             covers = baseline.Covers(given["files"], given["units"], given["sysctl_files"])
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # in Ansible's own directory, where nobody else reads
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             written = os.path.join(module.tmpdir, "baseline")
             with open(written, "w", encoding="utf-8") as file:
                 file.write(baseline.made(baseline.seen(given["inputs"], covers), covers))
