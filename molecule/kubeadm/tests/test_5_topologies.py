@@ -29,6 +29,7 @@ TOPOLOGIES: dict[str, dict[str, t.Any]] = {
     },
     "existing": {"kube_apiserver_topology": "existing"},
     "redirect_watch": {"kube_apiserver_topology": "private_direct", "kube_apiserver_hairpin_cure": "redirect_watch"},
+    "hosts_init": {"kube_apiserver_topology": "private_direct", "kube_apiserver_hairpin_cure": "hosts_init"},
 }
 
 
@@ -62,7 +63,8 @@ def test_the_machine_that_is_no_node_sees_all(cluster) -> None:
 
 def test_every_node_uses_the_endpoint(cluster) -> None:
     port = cluster.port
-    for name in NODES:
+    # this cure leads masters home while kubeadm runs, and no longer
+    for name in NODES if cluster.variables.get("kube_apiserver_hairpin_cure") != "hosts_init" else ("worker-1",):
         asked = f"curl -s -m 5 --cacert /etc/kubernetes/pki/ca.crt https://{cluster.endpoint}:{port}/readyz"
         assert on(name, asked) == "ok", name
 
