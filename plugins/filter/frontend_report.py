@@ -49,6 +49,11 @@ options:
     description: A finding names certificates that end within so many days.
     type: int
     default: 30
+  accepted:
+    description: Codes of findings that are expected and no problem, for they follow from what the user has chosen.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -71,9 +76,10 @@ def frontend_report(
     cloud: dict[str, t.Any] | None,
     kind: str = "kube_apiserver",
     certificate_days: int = CERTIFICATE_DAYS,
+    accepted: t.Collection[str] = (),
 ) -> dict[str, t.Any]:
     """The report as data."""
-    return build(name, endpoint, cloud, nodes, kind, time.time(), certificate_days)
+    return build(name, endpoint, cloud, nodes, kind, time.time(), certificate_days, accepted)
 
 
 class FilterModule:

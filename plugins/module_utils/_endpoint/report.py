@@ -12,7 +12,7 @@ import typing as t
 from . import control_plane
 from .certificate import days_left
 from .control_plane import CERTIFICATE_DAYS, Master
-from .diagnosis import PROBLEM, SERVICES, Finding, Node, Service, by_severity, diagnose
+from .diagnosis import EXPECTED, PROBLEM, SERVICES, Finding, Node, Service, by_severity, diagnose
 from .probe import OPEN
 
 Data = t.Dict[str, t.Any]
@@ -30,6 +30,7 @@ def build(
     kind: str = "kube_apiserver",
     now: float | None = None,
     certificate_days: int = CERTIFICATE_DAYS,
+    accepted: t.Collection[str] = (),
 ) -> Data:
     """The report.
 
@@ -37,20 +38,27 @@ def build(
     end has no SLB. Each node has name, address, roles (server, load_balancer, other), backend, and probes (None where the node could not
     be reached). A server may have control_plane, what kubeadm_node_info tells with health, and a load balancer servers, what
     haproxy_server tells; both are None where nobody knows, and left out where nobody asks. kind is a key of SERVICES. now is in seconds since 1970, and
-    certificates that end within certificate_days of it are told of.
+    certificates that end within certificate_days of it are told of. A problem whose code is accepted is expected: it follows from what the
+    user has chosen.
     """
     service = SERVICES[kind]
     from_cloud = _cloud_findings(name, cloud, service) if cloud is not None else ()
     masters = (
         [_master(node, nodes, now) for node in nodes if "server" in node["roles"]] if kind in CONTROL_PLANES else []
     )
+    found = [
+        *from_cloud,
+        *_unreached(nodes),
+        *diagnose(_matrix(nodes), endpoint, service),
+        *control_plane.findings(masters, endpoint.rpartition(":")[0].strip("[]"), certificate_days),
+    ]
     findings = by_severity(
-        [
-            *from_cloud,
-            *_unreached(nodes),
-            *diagnose(_matrix(nodes), endpoint, service),
-            *control_plane.findings(masters, endpoint.rpartition(":")[0].strip("[]"), certificate_days),
-        ]
+        (
+            dataclasses.replace(finding, severity=EXPECTED)
+            if finding.severity == PROBLEM and finding.code in accepted
+            else finding
+        )
+        for finding in found
     )
     return {
         "name": name,

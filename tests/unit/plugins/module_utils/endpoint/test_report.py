@@ -229,3 +229,19 @@ def test_the_filters():
         codes(made) == codes(report.build("prod", ENDPOINT, CLOUD, nodes()))
         and filters["report_lines"](made)[-1] == "Healthy: yes"
     )
+
+
+def test_what_the_user_has_chosen_is_no_problem():
+    matrix = deeper()
+    for node in matrix:
+        if "server" in node["roles"]:
+            node["backend"] = True
+            node["probes"][0].update(result="timed_out", http_status=None)
+    made = report.build("prod", ENDPOINT, CLOUD, matrix, now=NOW)
+    assert not made["healthy"] and severity(made, "hairpin") == "problem"
+    made = report.build("prod", ENDPOINT, CLOUD, matrix, now=NOW, accepted=["hairpin"])
+    assert severity(made, "hairpin") == "expected"
+
+
+def severity(made, code):
+    return next(finding["severity"] for finding in made["findings"] if finding["code"] == code)
