@@ -29,8 +29,9 @@ POINTS = [
     ("join | Look what this machine is now", 1, 0.0),
     ("join | Run kubeadm join", 2, 3.0),
     ("join | Run kubeadm join", 3, 0.5),
-    ("join | Run kubeadm join", 4, 1.5),
+    ("join | Run kubeadm join", 3, 2.5),
     ("serving | Ask for the apiserver through the endpoint", 1, 0.0),
+    ("Record how the machine is", 1, 0.3),
 ]
 
 
