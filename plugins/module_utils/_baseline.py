@@ -16,6 +16,8 @@ import stat
 import subprocess
 import typing as t
 
+from ._proxy.parse import parse_properties
+
 #: Where baselines lie.
 DIRECTORY = pathlib.Path("/var/lib/clusterfront/baselines")
 #: A greater file is known by its size and its time: programs are, and reading them would cost more than all the rest.
@@ -120,7 +122,7 @@ def units(names: t.Sequence[str]) -> dict[str, dict[str, str]]:
         ["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *names],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    told = (dict(line.partition("=")[::2] for line in part.splitlines()) for part in shown.split("\n\n"))
+    told = (parse_properties(part) for part in shown.split("\n\n"))
     return {properties.pop("Id"): properties for properties in told if properties}
 
 

@@ -6,25 +6,19 @@
 from __future__ import annotations
 
 import json
-import os
 import typing as t
 
-from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
-from lab import API, playbook
+from lab import client as console
+from lab import playbook
 
 
-def cloud() -> Client:
-    """The cloud as somebody else calls it."""
-    return Client(Settings(region=os.environ["ALIBABA_CLOUD_REGION"], slb_endpoint=API, ecs_endpoint=API))
-
-
-def instances(client: Client) -> list[dict[str, t.Any]]:
+def instances(client: t.Any) -> list[dict[str, t.Any]]:
     answer = client.slb("DescribeLoadBalancers", {"LoadBalancerName": "prod-api", "PageNumber": 1, "PageSize": 10})
     return list(answer["LoadBalancers"]["LoadBalancer"])
 
 
 def test_others_things_stay_and_are_named() -> None:
-    client = cloud()
+    client = console()
     instance = instances(client)[0]["LoadBalancerId"]
     groups = client.slb("DescribeVServerGroups", {"LoadBalancerId": instance})["VServerGroups"]["VServerGroup"]
     group = next(entry["VServerGroupId"] for entry in groups if entry["VServerGroupName"] == "haproxy")
