@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything that CI runs, in stages; ./quickstart test sets up what they need and calls this.
 
-  tests/run.py                 all stages
-  tests/run.py unit engine     only these
-  tests/run.py --list          their names and what they do
+  tests/run.py                           all stages
+  tests/run.py unit engine               only these
+  tests/run.py molecule -s haproxy       one scenario
+  tests/run.py engine -- -k acl          the words behind -- go to the program that runs the tests
+  tests/run.py integration -- slb_acl    one target
+  tests/run.py --list                    the names of the stages
 
-Each stage writes its output to a log and counts its tests; the last line is the sum of all.
+The collection is built once, installed from its tarball, and the tests are laid over it; every stage runs there. Each stage
+writes its output to a log and counts its tests. The end is a table of the stages; the last line is the sum of all tests.
 """
 
 from __future__ import annotations
@@ -15,8 +19,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
-import dataclasses
-import functools
 import os
 import pathlib
 import shlex
@@ -27,112 +29,27 @@ import sys
 import tempfile
 import time
 import typing as t
-import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/tools"))
+
+import tarball  # noqa: E402
+from stage import BIN, Count, Stage, busy_seconds, tool  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
-BIN = pathlib.Path(sys.executable).parent
-COLLECTIONS = CACHE / "collections"
+#: The part of the cache that belongs to this checkout.
+PLACE = pathlib.Path(os.environ.get("CFHA_PLACE") or sys.exit("run ./quickstart test: it sets up what the stages need"))
 EMULATOR = "roles/slb_emulator/files"
 
 #: ansible-core to check against, with the Pythons that can run it as a controller. The first is the one of all other stages.
-CORES = (
-    ("2.19.14", ("3.11", "3.12", "3.13")),
-    ("2.18.19", ("3.11", "3.12", "3.13")),
-    ("2.21.5", ("3.12", "3.13", "3.14")),
-)
-
-
-@dataclasses.dataclass
-class Count:
-    """How many tests of a stage passed, failed, and were skipped."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __add__(self, other: Count) -> Count:
-        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
-
-    def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
-
-
-class Stage:
-    """Runs commands with their output in one log."""
-
-    def __init__(self, name: str, log: pathlib.Path, tree: pathlib.Path, thorough: bool = False) -> None:
-        self.name = name
-        self.log = log
-        self.tree = tree
-        self.thorough = thorough
-        #: Whether others come first where the machine has no time for all.
-        self.behind = False
-        self.count = Count()
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """How pytest is told which tests to leave out."""
-        return () if self.thorough else ("-m", "not thorough")
-
-    def run(
-        self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None
-    ) -> bool:
-        """Run a command and tell whether it went well."""
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(f"\n$ {' '.join(map(str, command))}\n")
-            log.flush()
-            done = subprocess.run(
-                [*(("nice", "-n", "10") if self.behind else ()), *map(str, command)],
-                cwd=cwd or ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
-                check=False,
-            )
-        return done.returncode == 0
-
-    def check(
-        self, *command: str | pathlib.Path, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None
-    ) -> bool:
-        """A command that is one test."""
-        well = self.run(*command, cwd=cwd, env=env)
-        self.count += Count(passed=int(well), failed=int(not well))
-        return well
-
-    def skip(self, why: str) -> None:
-        """A test that cannot run here, and why."""
-        print(f"    skipped: {why}")
-        self.count += Count(skipped=1)
-
-    def pytest(self, *arguments: str, env: t.Mapping[str, str] | None = None) -> None:
-        """Run pytest and take over its counts."""
-        report = self.log.with_suffix(".xml")
-        report.unlink(missing_ok=True)
-        command = (sys.executable, "-B", "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *self.marks)
-        well = self.run(*command, *arguments, env=env)
-        self.add_junit(report, well)
-
-    def pytest_on_all_cores(self, *arguments: str, env: t.Mapping[str, str] | None = None) -> None:
-        """The same with one process for each core; for tests that share neither a machine's name nor its time."""
-        # what the tests of a file learn from each other stays together
-        self.pytest("-n", str(os.cpu_count()), "--dist", "loadfile", *arguments, env=env)
-
-    def add_junit(self, report: pathlib.Path, well: bool) -> None:
-        """Add the counts of a report. A run that ended badly without a failed test counts as one."""
-        count = Count()
-        if report.exists():
-            for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
-                tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-                failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-                count += Count(tests - failed - skipped, failed, skipped)
-        self.count += count if well or count.failed else count + Count(failed=1)
-
-
-def tool(name: str) -> pathlib.Path:
-    """A program of the virtual environment."""
-    return BIN / name
+CORES = {
+    "2.19.14": ("3.11", "3.12", "3.13"),
+    "2.18.19": ("3.11", "3.12", "3.13"),
+    "2.20.10": ("3.12", "3.13", "3.14"),
+    "2.21.5": ("3.12", "3.13", "3.14"),
+    "2.22.0rc1": ("3.13", "3.14"),
+}
+OLDEST, NEWEST = "2.18.19", "2.22.0rc1"
 
 
 def lint(stage: Stage) -> None:
@@ -140,35 +57,23 @@ def lint(stage: Stage) -> None:
     stage.check(tool("yamllint"), "--strict", ".")
     stage.check(tool("ansible-lint"), "--offline", "--strict", "-q", "--nocolor")
     stage.check("shellcheck", "quickstart", ".ci/run")
-    stage.check(tool("black"), "--check", "--quiet", "plugins", "roles", "tests", "molecule")
+    stage.check(tool("black"), "--check", "--quiet", "plugins", "roles", "tests", "molecule", "quickstart.py")
+    mypy = (tool("mypy"), "--config-file", stage.tree / "pyproject.toml", "--cache-dir", PLACE / "mypy")
+    # below the directory of all collections the package has its real name
+    collections = stage.tree.parents[2]
     package = "ansible_collections.clusterfront.ha.plugins.module_utils"
-    # below the collections' directory the package has its real name
-    stage.check(
-        tool("mypy"),
-        "--config-file",
-        ROOT / "pyproject.toml",
-        "-p",
-        package,
-        cwd=COLLECTIONS,
-        env={"MYPYPATH": str(COLLECTIONS)},
-    )
-    stage.check(tool("mypy"), "--config-file", ROOT / "pyproject.toml", "-p", "slb_emulator", cwd=ROOT / EMULATOR)
-    stage.check(
-        tool("antsibull-docs"),
-        "lint-collection-docs",
-        "--plugin-docs",
-        "--validate-collection-refs",
-        "self",
-        "--skip-rstcheck",
-        stage.tree,
-    )
-    stage.check(tool("antsibull-changelog"), "lint", cwd=stage.tree)
+    stage.check(*mypy, "-p", package, cwd=collections, env={"MYPYPATH": str(collections)})
+    stage.check(*mypy, "-p", "slb_emulator", cwd=stage.tree / EMULATOR)
+    docs = ("lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "--skip-rstcheck")
+    stage.check(tool("antsibull-docs"), *docs, stage.tree)
+    stage.check(tool("antsibull-changelog"), "lint")
 
 
 def unit(stage: Stage) -> None:
     """Unit tests of pure code, to its last line, and the rules of the repository."""
-    coverage = {"COVERAGE_FILE": str(stage.log.with_suffix(".coverage"))}
-    stage.pytest_on_all_cores("tests/unit", "--cov", "--cov-config=pyproject.toml", env=coverage)
+    # some of the tests alone don't reach the last line of all code
+    measured = () if stage.arguments else ("--cov", "--cov-config=pyproject.toml")
+    stage.pytest_on_all_cores("tests/unit", *measured, env={"COVERAGE_FILE": str(stage.log.with_suffix(".coverage"))})
 
 
 def engine(stage: Stage) -> None:
@@ -191,20 +96,19 @@ def lab(stage: Stage) -> None:
     stage.pytest("tests/lab")
 
 
+def galaxy(stage: Stage) -> None:
+    """The tarball: all files, all documents, and Galaxy's own importer."""
+    stage.pytest("tests/galaxy")
+
+
 def sanity(stage: Stage) -> None:
     """ansible-test sanity on every supported ansible-core."""
-    for version, pythons in CORES:
-        python = next((found for name in pythons if (found := find_python(name))), None)
-        if python is None:
-            stage.skip(
-                f"sanity on ansible-core {version} needs Python {' or '.join(pythons)}, which this machine has not"
-            )
+    for version in CORES:
+        venv = core_venv(stage, version)
+        if venv is None:
             continue
-        venv = core_venv(stage, version, python)
         # ansible-test fetches get-pip from a place of its own; the seed takes pip from the package index
-        environment = {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
-        name = python_version(python)
-        well = venv.exists() and stage.run(venv / "bin/python", ROOT / "tests/tools/seed_ansible_test_pip.py")
+        well = stage.run(venv / "bin/python", stage.tree / "tests/tools/seed_ansible_test_pip.py")
         well = well and stage.run(
             venv / "bin/ansible-test",
             "sanity",
@@ -212,63 +116,85 @@ def sanity(stage: Stage) -> None:
             "--color",
             "no",
             "--python",
-            name,
-            cwd=stage.tree,
-            env=environment,
+            python_version(venv / "bin/python"),
+            *stage.arguments,
+            env={"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"},
         )
-        stage.count += Count(passed=int(well), failed=int(not well))
+        stage.add(Count(passed=int(well), failed=int(not well)))
 
 
-def find_python(name: str) -> str | None:
-    """A Python of a version with venv, wherever it is installed."""
-    candidates = [
-        shutil.which(f"python{name}"),
-        *map(str, sorted(pathlib.Path.home().glob(f".pyenv/versions/{name}.*/bin/python{name}"))),
-    ]
-    for candidate in candidates:
-        # a shim that leads nowhere ends with an error
-        if (
-            candidate
-            and subprocess.run([candidate, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode
-            == 0
-        ):
-            return candidate
+def find_python(version: str) -> str | None:
+    """A Python that an ansible-core supports as a controller, with venv, wherever it is installed."""
+    for name in CORES[version]:
+        candidates = [
+            shutil.which(f"python{name}"),
+            *map(str, sorted(pathlib.Path.home().glob(f".pyenv/versions/{name}.*/bin/python{name}"))),
+        ]
+        for candidate in filter(None, candidates):
+            # a shim that leads nowhere ends with an error
+            command = [candidate, "-c", "import ensurepip, venv"]
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return candidate
     return None
 
 
-def python_version(python: str) -> str:
-    shown = subprocess.run(
-        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True
-    )
-    return shown.stdout.strip()
+def python_version(python: str | pathlib.Path) -> str:
+    """The version of a Python as ansible-test names it, such as 3.11."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def core_venv(stage: Stage, version: str, python: str) -> pathlib.Path:
-    """A virtual environment with an ansible-core, kept between runs."""
-    venv = CACHE / f"core-{version}-{python_version(python)}"
+def core_venv(stage: Stage, version: str) -> pathlib.Path | None:
+    """A virtual environment with an ansible-core, kept between runs; None where no Python can run it."""
+    python = find_python(version)
+    if python is None:
+        stage.skip(
+            f"ansible-core {version} needs Python {' or '.join(CORES[version])}, and this machine has none of them"
+        )
+        return None
+    venv = PLACE / f"core-{version}-{python_version(python)}"
     if not (venv / "complete").exists():
         shutil.rmtree(venv, ignore_errors=True)
-        made = stage.run(python, "-m", "venv", venv)
-        if made and stage.run(venv / "bin/pip", "install", "--quiet", f"ansible-core=={version}"):
+        if stage.run(python, "-m", "venv", venv) and stage.run(
+            venv / "bin/pip", "install", "--quiet", f"ansible-core=={version}"
+        ):
             (venv / "complete").touch()
     return venv
 
 
+def sandbox(suffix: str, ports: int) -> dict[str, str]:
+    """The environment of a sandbox of its own, beside the one of these tests: another name, a port so many numbers further on."""
+    port = str(int(os.environ["CFHA_PORT"]) + ports)
+    endpoints = {name: f"http://127.0.0.1:{port}" for name in ("SLB_ENDPOINT", "ECS_ENDPOINT")}
+    return {"CFHA_SANDBOX": os.environ["CFHA_SANDBOX"] + suffix, "CFHA_PORT": port, **endpoints}
+
+
+def readme(stage: Stage) -> None:
+    """README's commands, line by line, on the oldest and the newest ansible-core."""
+    pythons = {version: find_python(version) for version in (OLDEST, NEWEST)}
+    for version in [version for version, python in pythons.items() if python is None]:
+        stage.skip(
+            f"README on ansible-core {version} needs Python {' or '.join(CORES[version])}, and this machine has none of them"
+        )
+        del pythons[version]
+    cores = " ".join(f"{version}={python}" for version, python in pythons.items())
+    stage.pytest("tests/readme", env={**sandbox("r", 60), "CFHA_README_CORES": cores})
+
+
 def integration(stage: Stage) -> None:
     """ansible-test integration: every module against the emulated cloud."""
-    targets = sorted(path.parent.name for path in (ROOT / "tests/integration/targets").glob("*/aliases"))
+    targets = sorted(path.parent.name for path in (stage.tree / "tests/integration/targets").glob("*/aliases"))
     # ansible-test makes it where it is missing, and two at once would meet there
     key = pathlib.Path.home() / ".ansible/test/id_rsa"
     if not key.exists():
         key.parent.mkdir(parents=True, exist_ok=True)
         stage.run("ssh-keygen", "-m", "PEM", "-q", "-t", "rsa", "-N", "", "-f", key)
+    wanted = stage.arguments or tuple(name for name in targets if not name.startswith("setup_"))
     # a target hardly uses more than one core
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = pool.map(
-            functools.partial(integrate, stage), [name for name in targets if not name.startswith("setup_")]
-        )
-        for part in parts:
-            stage.count += part.count
+        for part in pool.map(lambda target: integrate(stage, target), wanted):
+            stage.add(part.count)
+            stage.cpu += part.cpu
             with stage.log.open("a", encoding="utf-8") as log:
                 log.write(part.log.read_text(encoding="utf-8", errors="replace"))
             part.log.unlink()
@@ -276,8 +202,7 @@ def integration(stage: Stage) -> None:
 
 def integrate(stage: Stage, target: str) -> Stage:
     """Run one integration target, with a log of its own."""
-    part = Stage(target, stage.log.with_name(f"{stage.name}-{target}.log"), stage.tree)
-    part.behind = stage.behind
+    part = Stage(target, stage.log.with_name(f"{stage.name}-{target}.log"), stage.tree, behind=stage.behind)
     part.check(
         tool("ansible-test"),
         "integration",
@@ -287,73 +212,30 @@ def integrate(stage: Stage, target: str) -> Stage:
         "--python",
         python_version(sys.executable),
         target,
-        cwd=part.tree,
         env={"PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_COLLECTIONS_PATH": ""},
     )
     return part
 
 
-def galaxy(stage: Stage) -> None:
-    """Build the collection, install it from the file, and use it by its name."""
-    with tempfile.TemporaryDirectory() as scratch:
-        stage.check(tool("ansible-galaxy"), "collection", "build", "--output-path", scratch, "--force", cwd=stage.tree)
-        built = next(pathlib.Path(scratch).glob("*.tar.gz"), pathlib.Path("missing"))
-        stage.check(tool("ansible-galaxy"), "collection", "install", built, "-p", scratch, "--offline", "--force")
-        environment = {"ANSIBLE_COLLECTIONS_PATH": scratch}
-        stage.check(
-            tool("ansible-galaxy"),
-            "collection",
-            "verify",
-            "--offline",
-            "clusterfront.ha",
-            "-p",
-            scratch,
-            env=environment,
-        )
-        stage.check(
-            tool("ansible-doc"),
-            "-t",
-            "module",
-            "clusterfront.ha.slb_frontend",
-            cwd=pathlib.Path(scratch),
-            env=environment,
-        )
-        stage.check(
-            tool("ansible-playbook"),
-            "-i",
-            ROOT / "examples/kube_apiserver/inventory.yml",
-            "--syntax-check",
-            "clusterfront.ha.deploy_kube_apiserver",
-            cwd=pathlib.Path(scratch),
-            env={"ANSIBLE_COLLECTIONS_PATH": f"{scratch}:{COLLECTIONS}"},
-        )
-
-
-def molecule(stage: Stage) -> None:
+def molecule(stage: Stage, chosen: t.Sequence[str] = ()) -> None:
     """Every Molecule scenario on the shared lab, with real traffic."""
-    scenarios = sorted(
-        path.parent.name
-        for path in (ROOT / "molecule").glob("*/molecule.yml")
-        if path.parent.name not in ("default", KUBEADM)
-    )
-    run_molecule(stage, scenarios, {})
+    there = sorted(path.parent.name for path in (stage.tree / "molecule").glob("*/molecule.yml"))
+    lab = {f"CFHA_TEST_{name}": os.environ[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")}
+    run_molecule(stage, chosen or [name for name in there if name not in ("default", KUBEADM)], lab)
 
 
 def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, str]) -> None:
-    """Run scenarios, and take over the counts of each; lab has what points them at a lab of their own."""
+    """Run scenarios, and take over the counts of each; lab has the sandbox's name and port, and more that its playbooks read."""
     report = stage.log.with_suffix(".xml")
+    options = ["-s", "-p", "scenario_report", f"--junitxml={report}", *stage.marks, *stage.arguments]
     environment = {
         **lab,
-        "MOLECULE_GLOB": "molecule/*/molecule.yml",
         "NO_COLOR": "1",
-        "PYTEST_ADDOPTS": shlex.join(["-s", "-p", "scenario_report", f"--junitxml={report}", *stage.marks]),
-        "PYTHONPATH": str(ROOT / "tests/tools"),
-        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": shlex.join(options),
+        "PYTHONPATH": str(stage.tree / "tests/tools"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
-    # what a run that was killed left makes Molecule believe that its lab is there
-    stage.run(tool("molecule"), "reset", *arguments, env=environment)
     try:
         well = stage.check(tool("molecule"), "test", *arguments, env=environment)
     finally:
@@ -368,21 +250,21 @@ def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, s
 
 #: A scenario with a sandbox, and a stage, of its own.
 KUBEADM = "kubeadm"
-BUILD_KUBERNETES = (
-    sys.executable,
-    "-B",
-    str(ROOT / "roles/lab_hosts/files/lab_kubernetes.py"),
-    "build",
-    str(CACHE / "kubernetes"),
-)
+
+
+def kubernetes_builder(thorough: bool) -> list[str]:
+    """The command that builds the programs of Kubernetes; some thorough tests need further versions of kubeadm."""
+    builder = str(ROOT / "roles/lab_hosts/files/lab_kubernetes.py")
+    extras = ["--extras"] if thorough else []
+    return [sys.executable, "-B", builder, "build", *extras, str(CACHE / "kubernetes")]
 
 
 @contextlib.contextmanager
-def kubernetes_in_the_meantime(log: pathlib.Path) -> t.Iterator[None]:
-    """Build what the last stage needs in the time that the others leave; it takes two cores for some eight minutes."""
+def kubernetes_in_the_meantime(log: pathlib.Path, thorough: bool) -> t.Iterator[None]:
+    """Build what the last stage needs in the time that the others leave; it takes two cores for some five minutes."""
     with log.open("w", encoding="utf-8") as output:
         build = subprocess.Popen(
-            ["chrt", "--idle", "0", *BUILD_KUBERNETES],
+            ["chrt", "--idle", "0", *kubernetes_builder(thorough)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -400,20 +282,19 @@ def kubeadm(stage: Stage) -> None:
     """Real kubeadm and a real Kubernetes behind the front end."""
     begin = time.monotonic()
     # waits for a build that is under way
-    if not stage.run(*BUILD_KUBERNETES):
-        stage.count += Count(failed=1)
+    if not stage.run(*kubernetes_builder(stage.thorough)):
+        stage.add(Count(failed=1))
         return
     print(f"    Kubernetes was there after {time.monotonic() - begin:.0f}s", flush=True)
-    stage.pytest("tests/kubernetes")
-    port = str(int(os.environ["CFHA_PORT"]) + 50)
-    lab = {"CFHA_SANDBOX": f"{os.environ['CFHA_SANDBOX']}k", "CFHA_PORT": port, "CFHA_KUBERNETES": "true"}
-    run_molecule(
-        stage, [KUBEADM], {**lab, **{name: f"http://127.0.0.1:{port}" for name in ("SLB_ENDPOINT", "ECS_ENDPOINT")}}
-    )
+    if not stage.arguments:
+        stage.pytest("tests/kubernetes")
+    lab = sandbox("k", 50)
+    extras = {"CFHA_KUBERNETES_EXTRAS": "true"} if stage.thorough else {}
+    run_molecule(stage, [KUBEADM], {**lab, **extras, "CFHA_TEST_KUBERNETES_PORT": lab["CFHA_PORT"]})
 
 
 def quickstart(stage: Stage) -> None:
-    """The user's own commands: up, up again, down; and nothing of it is left."""
+    """The user's own commands: up, up again, down, and every fault on the way; nothing of it is left."""
     stage.pytest("tests/quickstart", "-s")
 
 
@@ -427,13 +308,14 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
     for function in (
         lint,
         unit,
+        galaxy,
         engine,
         modules,
         emulator,
         lab,
         sanity,
         integration,
-        galaxy,
+        readme,
         quickstart,
         molecule,
         kubeadm,
@@ -441,69 +323,101 @@ STAGES: dict[str, t.Callable[[Stage], None]] = {
     )
 }
 
-
 #: Stages that need nothing of the machine but its time run beside Molecule, which waits a lot, one after another and behind it.
 BESIDE = ("sanity", "integration", "modules")
 
 
-def copy_tree(target: pathlib.Path) -> pathlib.Path:
-    """The files of the work tree, where ansible-test wants them: .../ansible_collections/clusterfront/ha, and a repository of their own."""
-    tree = target / "ansible_collections/clusterfront/ha"
-    shown = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in filter(None, shown.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
-    # without a repository ansible-test takes every file for a part of the collection
-    subprocess.run(["git", "init", "--quiet"], cwd=tree, check=True)
-    subprocess.run(["git", "add", "--all"], cwd=tree, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return tree
+def run_stage(stage: Stage, scenarios: t.Sequence[str]) -> Stage:
+    """Run one stage, and show the end of its log if a test of it failed."""
+    print(f"==> {stage.name}: {STAGES[stage.name].__doc__}", flush=True)
+    begin = time.monotonic()
+    if scenarios:
+        molecule(stage, scenarios)
+    else:
+        STAGES[stage.name](stage)
+    stage.wall = time.monotonic() - begin
+    print(f"    {stage.count} in {stage.wall:.0f}s ({stage.name})", flush=True)
+    if stage.count.failed:
+        print(stage.end_of_log(), flush=True)
+    return stage
+
+
+def table(stages: t.Sequence[Stage], wall: float, busy: float) -> str:
+    """Stages with their times; the processor's time that no stage has as its own is that of hosts, services and builds."""
+    rows = [(stage.name, stage.wall, stage.cpu, str(stage.count)) for stage in stages]
+    rows.append(("hosts, builds", 0.0, max(0.0, busy - sum(stage.cpu for stage in stages)), ""))
+    rows.append(("all", wall, busy, f"{100 * busy / wall / (os.cpu_count() or 1):.0f} % of all cores"))
+    lines = [f"{'stage':<14}{'wall s':>8}{'cpu s':>8}  tests"]
+    return "\n".join(lines + [f"{name:<14}{spent:>8.0f}{cpu:>8.0f}  {count}" for name, spent, cpu, count in rows])
+
+
+def parsed(arguments: t.Sequence[str]) -> argparse.Namespace:
+    """The options of the command line; the words behind -- are kept as they are."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own, further = arguments[:end], arguments[end + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", help="only these stages", metavar="STAGE")
+    parser.add_argument("-s", "--scenario", action="append", default=[], help="only this scenario of Molecule")
+    parser.add_argument("--list", action="store_true", help="show the stages")
+    parser.add_argument("--all", action="store_true", help="run the tests marked as thorough, too, which take long")
+    options = parser.parse_args(own)
+    options.further = further
+    unknown = [name for name in options.stages if name not in STAGES]
+    if unknown:
+        parser.error(f"there is no stage {unknown[0]}; there are {', '.join(STAGES)}")
+    if further and len(options.stages) != 1:
+        parser.error("words behind -- go to one program, so name one stage")
+    if options.scenario and options.stages != ["molecule"]:
+        parser.error("-s chooses a scenario of the stage molecule, so name that stage")
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", choices=[[], *STAGES], help="only these stages")
-    parser.add_argument("--list", action="store_true", help="show the stages")
-    parser.add_argument("--all", action="store_true", help="run the tests marked as thorough, too, which take long")
-    options = parser.parse_args()
+    options = parsed(sys.argv[1:])
     if options.list:
         print("\n".join(f"{name:<12} {function.__doc__}" for name, function in STAGES.items()))
         return
-    logs = pathlib.Path(os.environ.get("CFHA_TEST_LOGS") or CACHE / "test-logs")
+    logs = pathlib.Path(os.environ.get("CFHA_TEST_LOGS") or PLACE / "test-logs")
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
-    total = Count()
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="cfha-tree-") as scratch:
-        tree = copy_tree(pathlib.Path(scratch))
-        wanted = {name: Stage(name, logs / f"{name}.log", tree, options.all) for name in options.stages or STAGES}
-        beside = [wanted.pop(name) for name in BESIDE if "molecule" in wanted and name in wanted]
-        for stage in beside:
-            stage.behind = True
-        with contextlib.ExitStack() as stack:
-            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
-            if KUBEADM in wanted and len(wanted) > 1:
-                stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log"))
-            for name, stage in wanted.items():
-                waiting = [pool.submit(run_stage, one) for one in beside] if name == "molecule" else []
-                total += run_stage(stage)
-                total = sum((one.result() for one in waiting), total)
-    print(f"all stages took {time.monotonic() - begin:.0f}s; logs are in {logs}")
+    begin, busy = time.monotonic(), busy_seconds()
+    with tempfile.TemporaryDirectory(prefix="cfha-tree-") as name:
+        scratch = pathlib.Path(name)
+        built = tarball.build(ROOT, scratch)
+        tree = tarball.install(built, scratch)
+        tarball.lay_tests_over(ROOT, tree)
+        os.environ.update(ANSIBLE_COLLECTIONS_PATH=str(scratch), CFHA_TARBALL=str(built), CFHA_CHECKOUT=str(ROOT))
+        stages = [
+            Stage(name, logs / f"{name}.log", tree, options.all, tuple(options.further))
+            for name in options.stages or STAGES
+        ]
+        run_all(stages, options.scenario, logs)
+    print(table(stages, time.monotonic() - begin, busy_seconds() - busy))
+    print(f"logs are in {logs}")
+    total = sum((stage.count for stage in stages), Count())
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
 
 
-def run_stage(stage: Stage) -> Count:
-    """Run one stage, and show the end of its log if a test of it failed."""
-    print(f"==> {stage.name}: {STAGES[stage.name].__doc__}", flush=True)
-    begin = time.monotonic()
-    STAGES[stage.name](stage)
-    print(f"    {stage.count} in {time.monotonic() - begin:.0f}s ({stage.name})", flush=True)
-    if stage.count.failed:
-        print("\n".join(stage.log.read_text(encoding="utf-8", errors="replace").splitlines()[-120:]), flush=True)
-    return stage.count
+def run_all(stages: t.Sequence[Stage], scenarios: t.Sequence[str], logs: pathlib.Path) -> None:
+    """Run stages one after another, and some of them beside Molecule."""
+    names = [stage.name for stage in stages]
+    beside = [stage for stage in stages if stage.name in BESIDE and "molecule" in names]
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+        if KUBEADM in names and len(names) > 1:
+            stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log", stages[0].thorough))
+        for stage in stages:
+            if stage in beside:
+                continue
+            waiting = []
+            if stage.name == "molecule":
+                for one in beside:
+                    one.behind = True
+                waiting = [pool.submit(run_stage, one, ()) for one in beside]
+            run_stage(stage, scenarios)
+            for future in waiting:
+                future.result()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 import time
 import typing as t
 import urllib.request
@@ -21,8 +22,10 @@ import testinfra
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples/kube_apiserver"
 SANDBOX = os.environ["CFHA_SANDBOX"]
+#: The directory above ansible_collections from which Ansible takes the collection; without a word of the user, its own packages.
+COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0] or sysconfig.get_path("purelib")
 # the modules' engine, under the name that it has for Ansible
-sys.path.insert(0, os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0])
+sys.path.insert(0, COLLECTIONS)
 API = os.environ["SLB_ENDPOINT"]
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 MASTERS = ("master-1", "master-2", "master-3")

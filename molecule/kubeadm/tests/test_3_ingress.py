@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 from certificates import pair
-from cluster import CACHE, kubectl
-from lab import CLIENT, ROOT, SANDBOX, Run, Traffic, control, failures, inside, on, playbook, podman, until, vip
+from cluster import kubectl
+from lab import CLIENT, COLLECTIONS, ROOT, SANDBOX, Run, Traffic, control, failures, inside, on, playbook, podman, until, vip
 from templates import render_cases
 
 NODES, APPLICATIONS = ("worker-1", "master-3"), {"master-1": "192.0.2.11", "master-2": "192.0.2.12"}
 NAME, FRONT_END, IMAGE = "echo.example.com", "prod-ingress", "localhost/balancers:trixie"
-ARCHIVE = CACHE / "balancers.tar"
+ARCHIVE = Path(os.environ.get("CFHA_PLACE") or Path.home() / ".cache/cfha", "balancers.tar")
 #: The same that the balancers' own scenarios use.
 MAKE_ARCHIVE = [
     {
@@ -64,8 +64,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
     case = {
         "nginx_listens": LISTENS, "nginx_maxconn": 500, "__nginx_version": "1.26.3", "__nginx_stream": "static", "__nginx_modules_path": "",
     }  # fmt: skip
-    collections = os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0]
-    text = render_cases(ROOT, collections, directory, "nginx", "nginx.conf.j2", {"edge": case})["edge"]
+    text = render_cases(ROOT, COLLECTIONS, directory, "nginx", "nginx.conf.j2", {"edge": case})["edge"]
     made = pair("*.example.com")
     for name, part in (("front.pem", "certificate"), ("front.key", "private_key")):
         (directory / name).write_text(made[part])
