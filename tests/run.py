@@ -38,7 +38,7 @@ from stage import BIN, Count, Stage, busy_seconds, tool  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
 #: The part of the cache that belongs to this checkout.
-PLACE = pathlib.Path(os.environ.get("CFHA_PLACE") or sys.exit("run ./quickstart test: it sets up what the stages need"))
+PLACE = pathlib.Path(os.environ.get("CFHA_PLACE", ""))
 EMULATOR = "roles/slb_emulator/files"
 
 #: ansible-core to check against, with the Pythons that can run it as a controller. The first is the one of all other stages.
@@ -234,6 +234,7 @@ def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, s
         "PYTEST_ADDOPTS": shlex.join(options),
         "PYTHONPATH": str(stage.tree / "tests/tools"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "CFHA_THOROUGH": "true" if stage.thorough else "",
     }
     arguments = [part for name in scenarios for part in ("-s", name)]
     try:
@@ -377,6 +378,8 @@ def main() -> None:
     if options.list:
         print("\n".join(f"{name:<12} {function.__doc__}" for name, function in STAGES.items()))
         return
+    if not PLACE.is_absolute():
+        sys.exit("run ./quickstart test: it sets up what the stages need")
     logs = pathlib.Path(os.environ.get("CFHA_TEST_LOGS") or PLACE / "test-logs")
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -17,7 +18,10 @@ import typing as t
 import yaml
 from lab import ROOT, SANDBOX, Run, Traffic, failures, inside, on, playbook, podman
 
+T = t.TypeVar("T")
 CLIENT = "lan-client"
+#: Whether tests marked as thorough run, and the hosts that they need.
+THOROUGH = bool(os.environ.get("CFHA_THOROUGH"))
 #: What is wrong with a configuration: the variables that make it so, and what is said of it.
 Broken = tuple[dict[str, t.Any], str]
 #: What changes on a machine by itself.
@@ -57,7 +61,16 @@ class Scenario:
         self._inventory = self.directory / "inventory.yml"
         inventory = yaml.safe_load(self._inventory.read_text())["all"]
         self.address = addresses(inventory)
-        self.containers = tuple(hosts_of(inventory, "lan_containers"))
+        self._left_out = () if THOROUGH else tuple(hosts_of(inventory, "lan_thorough"))
+        self.containers = self.there(*hosts_of(inventory, "lan_containers"))
+
+    def there(self, *names: str) -> tuple[str, ...]:
+        """The hosts among some names; those that repeat another kind are there in thorough runs only."""
+        return tuple(name for name in names if name not in self._left_out)
+
+    def those_there(self, values: t.Mapping[str, T]) -> dict[str, T]:
+        """The values of the hosts that are there."""
+        return {name: values[name] for name in self.there(*values)}
 
     def run(self, book: pathlib.Path, overrides: t.Mapping[str, t.Mapping[str, t.Any]], *arguments: str) -> Run:
         """Run a playbook; overrides are variables of single hosts, to which the run is limited."""

@@ -11,7 +11,9 @@ from lan import Scenario
 LAN = Scenario("haproxy")
 PAIR = ("lb-1", "lb-2")
 CONTAINERS = LAN.containers
-ALL = (*PAIR, "lb-3", *CONTAINERS)
+ALL = LAN.there(*PAIR, "lb-3", *CONTAINERS)
+#: A package, a plain unit, and a quadlet; the package of the second of the pair may be changed alone.
+KINDS = ("lb-2", *CONTAINERS)
 RUNTIME = {"engine": "/usr/bin/podman", "image": "localhost/balancers:trixie"}
 
 

@@ -46,7 +46,7 @@ def taker() -> t.Iterator[None]:
 
 
 def test_refused() -> None:
-    LAN.refused({"lb-1": DIRECTIVE, "lb-2": PORT, "lb-3": CERTIFICATE, "lb-5": DIRECTIVE})
+    LAN.refused({"lb-1": CERTIFICATE, "lb-2": PORT, "lb-5": DIRECTIVE})
 
 
 @pytest.mark.thorough

@@ -9,12 +9,10 @@ import time
 import typing as t
 
 import pytest
-from balancers import ALL, LAN, RUNTIME
+from balancers import ALL, KINDS, LAN, RUNTIME
 from lab import failures, until
 from lan import HELD, SERVERS, on, said
 
-#: A package, a plain unit, and a quadlet.
-KINDS = ("lb-3", "lb-4", "lb-5")
 REST = {"web-2", "web-3"}
 
 

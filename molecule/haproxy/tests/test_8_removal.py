@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from balancers import CONTAINERS, LAN, PAIR
+from balancers import KINDS, LAN, PAIR
 from lan import on
 
 GONE = {"haproxy_state": "absent"}
-KINDS = ("lb-2", *CONTAINERS)
 FOREIGN = ("/etc/haproxy/mine.cfg", "/etc/systemd/system/haproxy.service.d/mine.conf", "/etc/sysctl.d/60-mine.conf")
 
 

@@ -16,7 +16,22 @@ from pathlib import Path
 import pytest
 from certificates import pair
 from cluster import kubectl
-from lab import CLIENT, COLLECTIONS, ROOT, SANDBOX, Run, Traffic, control, failures, inside, on, playbook, podman, until, vip
+from lab import (
+    CLIENT,
+    COLLECTIONS,
+    ROOT,
+    SANDBOX,
+    Run,
+    Traffic,
+    control,
+    failures,
+    inside,
+    on,
+    playbook,
+    podman,
+    until,
+    vip,
+)
 from templates import render_cases
 
 NODES, APPLICATIONS = ("worker-1", "master-3"), {"master-1": "192.0.2.11", "master-2": "192.0.2.12"}

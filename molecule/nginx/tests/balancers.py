@@ -12,8 +12,8 @@ from lan import Scenario, on
 
 LAN = Scenario("nginx")
 SEEDS = ("seed-1", "seed-2")
-CONTAINERS = ("lb-4", "lb-5")
-ALL = ("lb-1", "lb-3", *CONTAINERS)
+CONTAINERS = LAN.there("lb-4", "lb-5")
+ALL = LAN.there("lb-1", "lb-3", *CONTAINERS)
 RUNTIME = {"engine": "/usr/bin/podman", "name": "clusterfront-nginx", "image": "localhost/balancers:trixie"}
 STATUS = "cat /run/clusterfront-nginx/flags/status.json"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from balancers import ALL, LAN
+from balancers import ALL, CONTAINERS, LAN
 from lan import new_certificate
 
 THREE = [{"name": f"web-{number}", "address": f"198.51.100.1{number}"} for number in (1, 2, 3)]
@@ -31,16 +31,18 @@ def test_changes_go_unnoticed() -> None:
     before, boxes = {name: LAN.release(name) for name in ALL}, LAN.boxes()
     for name in ("lb-1", "lb-5"):
         new_certificate(name, "second.example.com")
-    with LAN.unnoticed({"lb-1": 443, "lb-3": 80, "lb-4": 80, "lb-5": 443}):
-        run = LAN.converged({"lb-1": {}, "lb-3": MORE, "lb-4": WEIGHTED, "lb-5": {}})
-    assert run.changed == 4, run.output
+    # one more server on the package, another weight in the container, another certificate on both
+    changes = LAN.those_there({"lb-1": MORE, "lb-3": MORE, "lb-4": WEIGHTED, "lb-5": WEIGHTED})
+    with LAN.unnoticed({name: 443 if name in ("lb-1", "lb-5") else 80 for name in changes}):
+        run = LAN.converged(changes)
+    assert run.changed == len(ALL), run.output
     assert all(LAN.release(name) != before[name] for name in ALL)
     assert [LAN.certificate(name) for name in ("lb-1", "lb-5")] == ["second.example.com"] * 2
-    assert "web-4" in servers("lb-3")
-    assert servers("lb-4") == {"web-1": 50, "web-2": 1, "web-3": 1}
-    with LAN.unnoticed({"lb-3": 80, "lb-4": 80}):
-        LAN.converged(dict.fromkeys(("lb-3", "lb-4"), {}))
-    assert "web-4" not in servers("lb-3") and servers("lb-4")["web-1"] == 1
+    assert all("web-4" in servers(name) for name in LAN.there("lb-1", "lb-3"))
+    assert all(servers(name) == {"web-1": 50, "web-2": 1, "web-3": 1} for name in CONTAINERS)
+    with LAN.unnoticed(dict.fromkeys(ALL, 80)):
+        LAN.converged(dict.fromkeys(ALL, {}))
+    assert "web-4" not in servers("lb-1") and servers("lb-5")["web-1"] == 1
     assert LAN.boxes() == boxes
 
 
