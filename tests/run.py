@@ -88,7 +88,8 @@ def modules(stage: Stage) -> None:
 
 def emulator(stage: Stage) -> None:
     """The emulated cloud: API by the real SDK, data plane in namespaces."""
-    stage.pytest("tests/emulator")
+    # most of the time it waits
+    stage.pytest_on_all_cores("tests/emulator")
 
 
 def lab(stage: Stage) -> None:
@@ -304,28 +305,13 @@ def bench(stage: Stage) -> None:
     stage.pytest("tests/bench", "-s")
 
 
-STAGES: dict[str, t.Callable[[Stage], None]] = {
-    function.__name__: function
-    for function in (
-        lint,
-        unit,
-        galaxy,
-        engine,
-        modules,
-        emulator,
-        lab,
-        sanity,
-        integration,
-        readme,
-        quickstart,
-        molecule,
-        kubeadm,
-        bench,
-    )
-}
-
-#: Stages that need nothing of the machine but its time run beside Molecule, which waits a lot, one after another and behind it.
-BESIDE = ("sanity", "integration", "modules")
+#: Stages side by side: those that wait for timers, hosts and traffic, and those that need nothing of the machine but its time.
+#: The second lane stands behind the first one where the machine has no time for both.
+WAITING = (emulator, lab, quickstart, readme, molecule, kubeadm)
+COMPUTING = (lint, galaxy, unit, engine, modules, integration, sanity)
+#: Stages that measure have the machine for themselves.
+ALONE = (bench,)
+STAGES: dict[str, t.Callable[[Stage], None]] = {stage.__name__: stage for stage in (*COMPUTING, *WAITING, *ALONE)}
 
 
 def run_stage(stage: Stage, scenarios: t.Sequence[str]) -> Stage:
@@ -403,24 +389,23 @@ def main() -> None:
 
 
 def run_all(stages: t.Sequence[Stage], scenarios: t.Sequence[str], logs: pathlib.Path) -> None:
-    """Run stages one after another, and some of them beside Molecule."""
-    names = [stage.name for stage in stages]
-    beside = [stage for stage in stages if stage.name in BESIDE and "molecule" in names]
-    with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
-        if KUBEADM in names and len(names) > 1:
-            stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log", stages[0].thorough))
-        for stage in stages:
-            if stage in beside:
-                continue
-            waiting = []
-            if stage.name == "molecule":
-                for one in beside:
-                    one.behind = True
-                waiting = [pool.submit(run_stage, one, ()) for one in beside]
+    """Run stages in two lanes, and after them those that measure."""
+
+    def lane(functions: t.Sequence[t.Callable[[Stage], None]], behind: bool = False) -> None:
+        names = [function.__name__ for function in functions]
+        for stage in sorted((one for one in stages if one.name in names), key=lambda one: names.index(one.name)):
+            stage.behind = behind
             run_stage(stage, scenarios)
-            for future in waiting:
-                future.result()
+
+    together = {stage.name for stage in stages}
+    with contextlib.ExitStack() as stack:
+        if KUBEADM in together and len(stages) > 1:
+            stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log", stages[0].thorough))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+        computing = pool.submit(lane, COMPUTING, bool(together & {stage.__name__ for stage in WAITING}))
+        lane(WAITING)
+        computing.result()
+    lane(ALONE)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ PACKAGE = Path(__file__).parents[2] / "roles" / "slb_emulator" / "files"
 REGION = "cn-hangzhou"
 KEY = {"access_key_id": "ut-key", "access_key_secret": "ut-secret"}
 SERVER = Path(__file__).parent / "machine_server.py"
+#: The namespaces of tests that run side by side have names of their own.
+SANDBOX = f"cfha-ut{os.environ.get('PYTEST_XDIST_WORKER', '').removeprefix('gw')}"
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -60,7 +62,7 @@ class Emulator:
         self.directory = directory
         self.config = {
             "directory": str(directory),
-            "sandbox": "cfha-ut",
+            "sandbox": SANDBOX,
             "port": 0,
             "data_plane": "none",
             "access_keys": [KEY],

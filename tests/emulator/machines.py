@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from emulator_harness import MACHINES, PORT
+from emulator_harness import MACHINES, PORT, SANDBOX
 
 from slb_emulator.network import Namespace
 
@@ -23,7 +23,7 @@ _PORTS = itertools.count(20000)
 class Machine:
     """A machine as a client."""
 
-    def __init__(self, name: str, ipv6: bool = False, sandbox: str = "cfha-ut") -> None:
+    def __init__(self, name: str, ipv6: bool = False, sandbox: str = SANDBOX) -> None:
         self.name = name
         self._space = Namespace(f"{sandbox}-{name}")
         self.ipv6 = ipv6
@@ -53,7 +53,7 @@ class Machine:
     @contextlib.contextmanager
     def more_addresses(self, addresses: list[str]) -> Iterator[None]:
         """Other addresses of the VPC, as if so many machines were behind this one link."""
-        router = Namespace("cfha-ut-vpc-lab")
+        router = Namespace(f"{SANDBOX}-vpc-lab")
         own = MACHINES[self.name]
         (route,) = router.ip_json("route", "show", own)
         link = route["dev"]

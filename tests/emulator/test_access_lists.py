@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emulator_harness import MACHINES, Emulator, Network, Slb
+from emulator_harness import MACHINES, SANDBOX, Emulator, Network, Slb
 
 from slb_emulator.dataplane.ruleset import Table, tables, transaction
 from slb_emulator.forwarding import Forward, Member
@@ -264,7 +264,7 @@ def guarded(network: Network) -> Iterator[Network]:
 
 def outcome(machine: str, address: str) -> str:
     """Who answers a machine, or what comes instead."""
-    space = Namespace(f"cfha-ut-{machine}")
+    space = Namespace(f"{SANDBOX}-{machine}")
     try:
         with space.call(lambda: socket.create_connection((address, 6443), 0.5)) as connection:
             return connection.makefile().readline().split()[0]
@@ -319,7 +319,7 @@ def test_several_lists_let_in_together(guarded: Network) -> None:
 def test_a_change_counts_for_new_connections_and_ends_none(guarded: Network) -> None:
     acl = made(guarded, f"{CLIENT}/32")
     address = guarded.front({"web-1": 100}, AclStatus="on", AclType="white", AclId=acl)
-    space = Namespace("cfha-ut-client-1")
+    space = Namespace(f"{SANDBOX}-client-1")
     try:
         with space.call(lambda: socket.create_connection((address, 6443), 1)) as connection:
             stream = connection.makefile("rw")
@@ -353,7 +353,7 @@ def test_a_thousand_entries(guarded: Network) -> None:
     address = guarded.front({"web-1": 100}, AclStatus="on", AclType="white", AclId=",".join(lists))
     assert [outcome(name, address) for name in ("client-1", "web-2", "web-3")] == ["web-1", "web-1", "silence"]
     ruleset = subprocess.run(
-        ["ip", "netns", "exec", "cfha-ut-vpc-lab", "nft", "list", "table", "ip", "slb"],
+        ["ip", "netns", "exec", f"{SANDBOX}-vpc-lab", "nft", "list", "table", "ip", "slb"],
         check=True,
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_harness import Network
+from emulator_harness import SANDBOX, Network
 from machines import Machine
 
 from slb_emulator.drains import REMEMBERED, step
@@ -61,7 +61,7 @@ def downloads(client: Machine, address: str) -> dict[str, Download]:
 
 def established(machine: str) -> int:
     """Open connections of the server at port 8080."""
-    space = Namespace(f"cfha-ut-{machine}")
+    space = Namespace(f"{SANDBOX}-{machine}")
     try:
         lines = space.call(Path("/proc/thread-self/net/tcp").read_text).splitlines()[1:]
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from emulator_harness import MACHINES, Emulator, Network, Slb, inventory
+from emulator_harness import MACHINES, SANDBOX, Emulator, Network, Slb, inventory
 
 from slb_emulator.network import Namespace
 
@@ -304,7 +304,7 @@ def test_pairs_survive_a_restart(tmp_path: Any, own_emulator: Any) -> None:
 
 def answers(address: str, times: int) -> dict[str, int]:
     """Who answers a machine that is no backend, and how often."""
-    space = Namespace("cfha-ut-client-1")
+    space = Namespace(f"{SANDBOX}-client-1")
 
     def ask() -> str:
         with socket.create_connection((address, 6443), 2) as connection:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from emulator_harness import Emulator, Network, inventory, missing_for_namespaces
+from emulator_harness import SANDBOX, Emulator, Network, inventory, missing_for_namespaces
 
 from slb_emulator.dataplane.ruleset import LONGEST_TURN, turn
 from slb_emulator.forwarding import Member
@@ -146,7 +146,7 @@ def test_a_restart_does_not_disturb_traffic(network: Network, kill: bool) -> Non
 
     def load() -> None:
         while not stop.is_set():
-            outcomes[connect("cfha-ut-client-1", address, 6443)] += 1
+            outcomes[connect(f"{SANDBOX}-client-1", address, 6443)] += 1
 
     thread = threading.Thread(target=load)
     thread.start()

@@ -16,7 +16,7 @@ import pytest
 from emulator_harness import Emulator, Network, Slb, inventory, missing_for_namespaces
 from machines import Machine
 
-SANDBOX = "cfha-utp"
+SANDBOX = "cfha-uti"
 ONE = {"one-a": "192.0.2.11", "one-b": "192.0.2.12", "one-c": "192.0.2.31"}
 TWO = {"two-a": "192.0.2.11", "two-b": "192.0.2.12", "two-c": "192.0.2.31"}  # the same addresses
 BARE = {"bare-c": "198.51.100.31"}  # no NAT
