@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -47,7 +49,7 @@ def test_staging_modules_are_replaced_by_published_ones(kubernetes: ModuleType) 
 
 
 def test_products_are_kept_by_version_and_recipe(kubernetes: ModuleType) -> None:
-    keys = [product.key for product in kubernetes.PRODUCTS]
+    keys = [product.key for product in (*kubernetes.PRODUCTS, *kubernetes.EXTRAS)]
     assert len(set(keys)) == len(keys)
     assert [key.rpartition("-")[0] for key in keys if key.startswith("kubeadm-")] == [
         "kubeadm-1.33.4",
@@ -55,20 +57,48 @@ def test_products_are_kept_by_version_and_recipe(kubernetes: ModuleType) -> None
     ]
 
 
-def test_a_bundle_is_made_of_what_is_there(kubernetes: ModuleType, tmp_path: Path) -> None:
-    bundle = kubernetes.Bundle(tmp_path)
-    for product in kubernetes.PRODUCTS:
-        assert product in bundle.missing
+def products_of(bundle: Any) -> None:
+    """Put something in the place of what a build would make."""
+    for product in bundle.missing:
         bundle.product(product).mkdir()
         for command in product.commands:
             (bundle.product(product) / command).write_text(f"{command} {product.version}")
+
+
+def test_a_bundle_is_made_of_what_is_there(kubernetes: ModuleType, tmp_path: Path) -> None:
+    bundle = kubernetes.Bundle(tmp_path)
+    assert bundle.missing == list(kubernetes.PRODUCTS)
+    products_of(bundle)
     assert bundle.missing == [] and not bundle.made
-    kubernetes.Builder(tmp_path, lambda text: None).build()
+    kubernetes.Builder(bundle, lambda text: None).build()
     assert bundle.made
-    assert (bundle.path / "kubeadm-1.33.4").read_text() == "kubeadm 1.33.4"
     assert (bundle.path / "kubeadm").read_text() == "kubeadm 1.33.13"
     assert (bundle.path / "real/kubelet").read_text() == "kubelet 1.33.13"
     assert (bundle.path / "kubelet").read_text() == "as-user 1"
+    assert sorted(path.name for path in bundle.path.glob("kubeadm*")) == ["kubeadm"]
+
+
+def test_a_cluster_needs_no_kubeadm_that_only_tests_want(kubernetes: ModuleType, tmp_path: Path) -> None:
+    bundle, whole = kubernetes.Bundle(tmp_path), kubernetes.Bundle(tmp_path, extras=True)
+    products_of(bundle)
+    kubernetes.Builder(bundle, lambda text: None).build()
+    assert bundle.path != whole.path and not whole.made
+    # what is there is not built again
+    assert whole.missing == list(kubernetes.EXTRAS)
+    products_of(whole)
+    kubernetes.Builder(whole, lambda text: None).build()
+    assert (whole.path / "kubeadm-1.33.4").read_text() == "kubeadm 1.33.4"
+    assert (whole.path / "kubeadm-1.30.4").read_text() == "kubeadm 1.30.4"
+    assert (whole.path / "kubeadm").read_text() == "kubeadm 1.33.13"
+    assert bundle.made and whole.made
+
+
+@pytest.mark.parametrize("extras", [False, True])
+def test_the_command_tells_what_is_missing(kubernetes: ModuleType, tmp_path: Path, extras: bool) -> None:
+    command = [sys.executable, "-B", kubernetes.__file__, "missing", *(["--extras"] if extras else []), str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert told == [product.key for product in kubernetes.Bundle(tmp_path, extras).products]
+    assert any(key.startswith("kubeadm-1.30.4") for key in told) == extras
 
 
 def test_the_image_has_every_name_that_kubeadm_asks_for(kubernetes: ModuleType, tmp_path: Path) -> None:

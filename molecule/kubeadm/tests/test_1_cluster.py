@@ -37,11 +37,12 @@ def test_haproxy_verifies_who_answers_its_checks(name) -> None:
     assert "verify required" in config and "verifyhost kubernetes" in config
 
 
-@pytest.mark.parametrize("kubeadm", ["kubeadm", "kubeadm-1.33.4"])
+@pytest.mark.parametrize("kubeadm", ["kubeadm", pytest.param("kubeadm-1.33.4", marks=pytest.mark.thorough)])
 def test_the_configuration_is_one_for_every_kubeadm_that_knows_the_format(kubeadm) -> None:
     on("master-1", f"/opt/kubernetes/{kubeadm} config validate --config /etc/kubernetes/kubeadm-config.yaml")
 
 
+@pytest.mark.thorough
 def test_an_older_kubeadm_says_which_format_it_does_not_know() -> None:
     said = on(
         "master-1",

@@ -11,6 +11,9 @@ import pytest
 from cluster import NODES, bring_kubectl, emptied, etcd_members, play, ready_nodes, timed
 from lab import ENDPOINT, MASTERS, on, switch, until
 
+# the older kubeadm is built for thorough runs alone
+pytestmark = pytest.mark.thorough
+
 #: An older patch level over the components of the newer one; its health check gives up sooner than after four minutes.
 NAME = "prod-direct"
 OLD = {
@@ -79,7 +82,6 @@ def answered(name: str) -> int:
     return shown.split().count("200")
 
 
-@pytest.mark.thorough
 def test_a_newer_kubeadm_where_a_server_misses_itself_alone() -> None:
     """Init and joins pass; what masters ask of the endpoint later is lost whenever the SLB gives them themselves."""
     switch(hairpin="self")
@@ -92,7 +94,6 @@ def test_a_newer_kubeadm_where_a_server_misses_itself_alone() -> None:
     assert all(0 < counts[name] < ASKED for name in MASTERS)
 
 
-@pytest.mark.thorough
 def test_a_newer_kubeadm_where_no_server_gets_an_answer() -> None:
     """Init passes; no other master can join, for it is a server as well, and the reason is said."""
     switch(hairpin="backends")

@@ -79,6 +79,7 @@ class Options:
     cache_directory: str
     ssh_directory: str
     boot_timeout: float
+    kubernetes_extras: bool = False
 
     def recipe(self, machine: dict[str, Any]) -> Recipe:
         """What the image of a machine is made from."""
@@ -127,7 +128,7 @@ class Options:
     @property
     def bundle(self) -> Bundle:
         """The programs of Kubernetes."""
-        return Bundle(Path(self.cache_directory, "kubernetes"))
+        return Bundle(Path(self.cache_directory, "kubernetes"), self.kubernetes_extras)
 
     @property
     def wanted_archives(self) -> list[Archive]:
@@ -333,7 +334,7 @@ def start_kubernetes(options: Options) -> list[str]:
         return []
     begun = time.monotonic()
     if not options.check:
-        Builder(options.bundle.cache, lambda text: print(f"building {text}", file=sys.stderr, flush=True)).build()
+        Builder(options.bundle, lambda text: print(f"building {text}", file=sys.stderr, flush=True)).build()
     return [f"built Kubernetes in {time.monotonic() - begun:.0f} s"]
 
 

@@ -9,6 +9,7 @@ a hash of its recipe, so it is built once, and again when the recipe changes.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import io
@@ -73,12 +74,15 @@ def kubernetes(name: str, version: str, *commands: str) -> Product:
     return Product(name, version, KUBERNETES, {command: f"{KUBERNETES}/cmd/{command}" for command in commands})
 
 
-#: A whole Kubernetes; a kubeadm whose init needs the endpoint; a kubeadm that knows the older format of its configuration only.
+#: What a cluster needs.
 PRODUCTS = (
     kubernetes("kubernetes", MAIN, "kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
     Product("etcd", ETCD, "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Product("pause", PAUSE, OWN, {"pause": "."}),
     Product("as-user", "1", OWN, {"as-user": "."}),
+)  # fmt: skip
+#: A kubeadm whose init needs the endpoint; a kubeadm that knows the older format of its configuration only. Tests want them.
+EXTRAS = (
     kubernetes("kubeadm", "1.33.4", "kubeadm"),
     kubernetes("kubeadm", "1.30.4", "kubeadm"),
 )  # fmt: skip
@@ -98,10 +102,15 @@ class Bundle:
     """What hosts mount: all programs, and the image. One directory for each set of products."""
 
     cache: Path
+    extras: bool = False
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        return PRODUCTS + (EXTRAS if self.extras else ())
 
     @property
     def path(self) -> Path:
-        keys = [*(product.key for product in PRODUCTS), image_names(), IN_IMAGE, WATCHERS]
+        keys = [*(product.key for product in self.products), image_names(), IN_IMAGE, WATCHERS]
         return self.cache / f"bundle-{MAIN}-{hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:12]}"
 
     def product(self, product: Product) -> Path:
@@ -113,7 +122,7 @@ class Bundle:
 
     @property
     def missing(self) -> list[Product]:
-        return [] if self.made else [product for product in PRODUCTS if not self.product(product).exists()]
+        return [] if self.made else [product for product in self.products if not self.product(product).exists()]
 
 
 def go_version(shown: str) -> tuple[int, int]:
@@ -154,14 +163,15 @@ def go_mod_text(product: Product, replaced: Mapping[str, str]) -> str:
 class Builder:
     """Builds products in a scratch directory with caches of its own, which go with it."""
 
-    def __init__(self, cache: Path, say: Callable[[str], None]) -> None:
-        self.cache = cache
+    def __init__(self, bundle: Bundle, say: Callable[[str], None]) -> None:
+        self.bundle = bundle
+        self.cache = bundle.cache
         self.say = say
 
     def build(self, key: str = "") -> list[str]:
         """Build what is missing, or of that only the product of a key, and tell what was built."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        bundle = Bundle(self.cache)
+        bundle = self.bundle
         with (self.cache / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             missing = [product for product in bundle.missing if key in ("", product.key)]
@@ -226,7 +236,7 @@ class Builder:
             programs = {
                 command: bundle.product(product) / command for product in PRODUCTS for command in product.commands
             }
-            for product in PRODUCTS:
+            for product in bundle.products:
                 for command in product.commands:
                     # a further kubeadm has its version in its name
                     name = f"{command}-{product.version}" if product.name == command == "kubeadm" else command
@@ -278,16 +288,21 @@ def write_image(path: Path, files: Mapping[str, Path], names: list[str]) -> None
 
 
 def main() -> int:
-    """lab_kubernetes.py missing|build|path CACHE [KEY]: for scripts that show how far it is."""
-    what, cache, *key = sys.argv[1:]
-    bundle = Bundle(Path(cache))
+    """For scripts that show how far it is."""
+    parser = argparse.ArgumentParser(prog="lab_kubernetes.py", description=main.__doc__)
+    parser.add_argument("what", choices=["missing", "build", "path"])
+    parser.add_argument("--extras", action="store_true", help="also the programs that only tests want")
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("key", nargs="?", default="", help="build this product alone")
+    options = parser.parse_args()
+    bundle = Bundle(options.cache, options.extras)
     try:
-        if what == "missing":
+        if options.what == "missing":
             print("\n".join(product.key for product in bundle.missing))
-        elif what == "path":
+        elif options.what == "path":
             print(bundle.path)
         else:
-            Builder(bundle.cache, lambda text: print(text, flush=True)).build(*key)
+            Builder(bundle, lambda text: print(text, flush=True)).build(options.key)
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
