@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -15,6 +16,9 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
+from ansible_collections.clusterfront.ha.plugins.module_utils._module import REGION_VARIABLES
+from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import KEY_VARIABLES
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -27,17 +31,38 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         dummy, options = self.validate_argument_spec(
             argument_spec={
-                "path": {"type": "path", "required": True},
+                "path": {"type": "path"},
+                "front_end": {"type": "str"},
+                "directory": {"type": "path"},
                 "state": {"type": "str", "choices": ["taken", "free"], "default": "taken"},
-            }
+            },
+            required_one_of=[("path", "front_end")],
+            mutually_exclusive=[("path", "front_end")],
+            required_together=[("front_end", "directory")],
         )
-        path = pathlib.Path(options["path"])
+        name = options["front_end"]
+        path = lock_path(options["directory"], name, os.environ) if name else pathlib.Path(options["path"])
         run = {"host": socket.gethostname(), "pid": os.getppid(), "started": started(os.getppid())}
         if options["state"] == "free":
             free(path, run)
         else:
             take(path, run)
         return {"changed": False}
+
+
+def lock_path(directory: str, front_end: str, environ: t.Mapping[str, str]) -> pathlib.Path:
+    """The lock of a front end: of that name, in that region of that account, behind that endpoint."""
+    region = next((environ[name] for name in REGION_VARIABLES if environ.get(name)), "")
+    endpoint = environ.get("SLB_ENDPOINT", "").lower().partition("://")[2] or environ.get("SLB_ENDPOINT", "").lower()
+    identity = json.dumps([front_end, region, account(environ), endpoint.rstrip("/")])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    return pathlib.Path(directory, f"{front_end.replace('/', '_')}-{digest}.lock")
+
+
+def account(environ: t.Mapping[str, str]) -> str:
+    """As whom a run calls the cloud. Temporary keys are others in each run, so they stand for one account."""
+    key = next((environ[names[0]] for names in KEY_VARIABLES if environ.get(names[0])), "")
+    return "" if key.startswith("STS.") else key or environ.get("ALIBABA_CLOUD_PROFILE", "")
 
 
 @contextlib.contextmanager

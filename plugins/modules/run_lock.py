@@ -18,9 +18,18 @@ description:
 options:
   path:
     description:
-      - The lock's file.
+      - The lock's file. Needed where O(front_end) is not given.
     type: path
-    required: true
+  front_end:
+    description:
+      - Name of the front end that the lock is for. The file is named after it and after the region, the id of the access key and the
+        SLB endpoint that modules find in the environment, so front ends of one name in two regions or accounts don't wait for each other.
+      - Temporary keys (C(STS.)) are others in each run, so all of them share a lock.
+    type: str
+  directory:
+    description:
+      - Where the locks of front ends are kept. Needed with O(front_end).
+    type: path
   state:
     description:
       - V(taken) takes it and fails in one sentence if another run has it; V(free) gives it back.
@@ -43,7 +52,14 @@ attributes:
 EXAMPLES = r"""
 - name: Take the lock
   clusterfront.ha.run_lock:
-    path: ~/.ansible/clusterfront/prod-api.lock
+    front_end: prod-api
+    directory: ~/.ansible/clusterfront
+
+- name: Give it back
+  clusterfront.ha.run_lock:
+    front_end: prod-api
+    directory: ~/.ansible/clusterfront
+    state: free
 """
 
 RETURN = r"""

@@ -119,6 +119,84 @@ def test_of_many_takers_one_wins(path, stale):
             taker.wait()
 
 
+HERE = {
+    "ALIBABA_CLOUD_REGION": "cn-hangzhou",
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "one",
+    "SLB_ENDPOINT": "http://127.0.0.1:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("front_end", "other"),
+    [
+        ("b", {}),
+        ("a", {"ALIBABA_CLOUD_REGION": "cn-beijing"}),
+        ("a", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "two"}),
+        ("a", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALICLOUD_ACCESS_KEY": "two"}),
+        ("a", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALIBABA_CLOUD_PROFILE": "two"}),
+        ("a", {"SLB_ENDPOINT": "http://127.0.0.1:2"}),
+        ("a", {"SLB_ENDPOINT": ""}),
+    ],
+)
+def test_front_ends_that_are_two_have_two_locks(front_end, other):
+    assert run_lock.lock_path("/d", front_end, {**HERE, **other}) != run_lock.lock_path("/d", "a", HERE)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"ALIBABA_CLOUD_REGION": "", "ALICLOUD_REGION_ID": "cn-hangzhou"},
+        {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALICLOUD_ACCESS_KEY_ID": "one"},
+        {"SLB_ENDPOINT": "HTTP://127.0.0.1:1/"},
+        {"ECS_ENDPOINT": "192.0.2.1", "HOME": "/elsewhere"},
+    ],
+)
+def test_one_front_end_has_one_lock_however_it_is_told(same):
+    assert run_lock.lock_path("/d", "a", {**HERE, **same}) == run_lock.lock_path("/d", "a", HERE)
+
+
+def test_temporary_keys_share_a_lock():
+    first, second = ({**HERE, "ALIBABA_CLOUD_ACCESS_KEY_ID": f"STS.{number}"} for number in (1, 2))
+    assert run_lock.lock_path("/d", "a", first) == run_lock.lock_path("/d", "a", second)
+
+
+def test_a_lock_lies_in_its_directory():
+    slash, underscore = (run_lock.lock_path("/d", name, HERE) for name in ("kube/prod", "kube_prod"))
+    assert slash.parent == underscore.parent and slash.name.startswith("kube_prod-") and slash != underscore
+
+
+BOTH = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - clusterfront.ha.run_lock: {{front_end: prod, directory: "{directory}"}}
+    - ansible.builtin.command: "{again}"
+      environment: {{ALIBABA_CLOUD_REGION: "{region}"}}
+"""
+ONE = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - clusterfront.ha.run_lock: {{front_end: prod, directory: "{directory}"}}
+"""
+
+
+@pytest.mark.parametrize("region", ["cn-hangzhou", "cn-beijing"])
+def test_a_run_in_another_region_does_not_wait(region, tmp_path, collections_path):
+    """A run that holds the lock of its front end starts another run for a front end of that name."""
+    inner = tmp_path / "inner.yml"
+    inner.write_text(ONE.format(directory=tmp_path))
+    again = f"{sys.executable} -m ansible playbook -i localhost, -c local {inner}"
+    outer = tmp_path / "outer.yml"
+    outer.write_text(BOTH.format(directory=tmp_path, again=again, region=region))
+    run = playbook(outer, collections_path, ALIBABA_CLOUD_REGION="cn-hangzhou")
+    if region == "cn-hangzhou":
+        assert run.returncode != 0 and "is changing this front end and holds" in run.stdout
+    else:
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert len(list(tmp_path.glob("prod-*.lock"))) == 2
+
+
 PLAY = """
 - hosts: localhost
   gather_facts: false
@@ -134,26 +212,25 @@ PLAY = """
 """
 
 
-def test_in_a_playbook(path, tmp_path, collections_path):
-    play = tmp_path / "play.yml"
-    play.write_text(PLAY.format(path=path))
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "ansible",
-            "playbook",
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            "-e",
-            "ansible_python_interpreter={{ ansible_playbook_python }}",
-            play,
-        ],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections_path), "ANSIBLE_LOCALHOST_WARNING": "false"},
+def playbook(play, collections_path, **environment):
+    """A run of ansible-playbook on this machine."""
+    interpreter = "ansible_python_interpreter={{ ansible_playbook_python }}"
+    return subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "-e", interpreter, play],
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(collections_path),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_in_a_playbook(path, tmp_path, collections_path):
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY.format(path=path))
+    run = playbook(play, collections_path)
     assert run.returncode == 0, run.stdout + run.stderr
