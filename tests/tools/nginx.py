@@ -2,21 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where nginx is for tests. Its package would start a service, so ./quickstart test unpacks it into its cache instead."""
+"""Where nginx is for tests. Its package would start a service, so ./quickstart test unpacks it into the checkout's place instead."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 import shutil
+import sys
 
-_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha" / "nginx"
-BINARY = shutil.which("nginx", path=f"{_CACHE}/usr/sbin:/usr/sbin:/usr/local/sbin:/usr/bin")
+#: The place holds the virtual environment that these tests run in.
+_UNPACKED = pathlib.Path(os.environ.get("CFHA_PLACE") or pathlib.Path(sys.prefix).parent) / "nginx"
+BINARY = shutil.which("nginx", path=f"{_UNPACKED}/usr/sbin:/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 def module() -> str:
     """The module stream, as a directive at the top of a configuration; empty where nginx was not built to load it."""
-    root = str(_CACHE) if BINARY and BINARY.startswith(str(_CACHE)) else ""
+    root = str(_UNPACKED) if BINARY and BINARY.startswith(str(_UNPACKED)) else ""
     path = pathlib.Path(f"{root}/usr/lib/nginx/modules/ngx_stream_module.so")
     return f"load_module {path};" if path.exists() else ""
 

@@ -287,11 +287,17 @@ def test_a_disk_that_fills_up_is_named():
     ],
 )  # fmt: skip
 def test_why_a_step_failed(log, told):
-    assert qs.reason(log, "INDEX") == told
+    assert qs.reason(log, "", "INDEX") == told
+
+
+def test_pip_gives_its_reasons_in_the_details_only():
+    told = qs.reason("ERROR: ResolutionImpossible\n", "Could not fetch URL: Network is unreachable\n", "INDEX")
+    assert told.startswith("INDEX does not answer (Network is unreachable)")
+    assert qs.reason("ERROR: ResolutionImpossible\n", "Found link\n", "INDEX") == "ERROR: ResolutionImpossible"
 
 
 def test_a_full_disk_comes_before_what_followed_from_it():
-    told = qs.reason("OSError: [Errno 28] No space left on device\nERROR: Could not install packages", "INDEX")
+    told = qs.reason("OSError: [Errno 28] No space left on device\nERROR: Could not install packages")
     assert told.startswith("the disk of /") and "MB are free" in told
 
 
