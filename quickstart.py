@@ -53,7 +53,7 @@ PROGRAMS = (
 )
 #: Megabytes that a step needs: of the cache, and of the directory for temporary files.
 TOOLS_SPACE = {"run": (200, 100), "all": (500, 200)}
-IMAGE_SPACE = (1000, 1000)
+IMAGE_SPACE = (700, 600)
 KUBERNETES_SPACE = (6500, 500)
 #: Seconds between two signs of life of a step that nobody watches on a terminal.
 TICK = 20
