@@ -476,6 +476,36 @@ def test_addresses_are_examples(path):
     assert not strange, f"{name_of(path)} has {sorted(strange)}"
 
 
+#: A template that makes one number, or nothing: ansible-core 2.18 makes a string of it, an empty one of nothing.
+LONE = re.compile(r"\{\{[^=]*(\| *(int|float|length)|\belse none|\| *default\(none(, true)?\)) *\}\}", re.DOTALL)
+
+
+def within(value, nested=False):
+    """The texts in lists and mappings of a variable."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for entry in value:
+            yield from within(entry, nested=True)
+    elif isinstance(value, str) and nested:
+        yield value.strip()
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("roles/*/vars/*.yml"), *ROOT.glob("playbooks/vars/*.yml")]), ids=name_of
+)
+def test_numbers_in_mappings_stay_numbers_on_every_core(path):
+    lone = [
+        text
+        for value in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).values()
+        for text in within(value)
+        if LONE.fullmatch(text)
+    ]
+    assert (
+        not lone
+    ), f"{name_of(path)}: write the mapping as one expression, for {lone} are strings on ansible-core 2.18"
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/guide_*.zh-CN.md")), ids=name_of)
 def test_a_guide_has_the_same_tasks_in_both_languages(path):
     def blocks(page):
