@@ -64,6 +64,7 @@ def lint(stage: Stage) -> None:
     package = "ansible_collections.clusterfront.ha.plugins.module_utils"
     stage.check(*mypy, "-p", package, cwd=collections, env={"MYPYPATH": str(collections)})
     stage.check(*mypy, "-p", "slb_emulator", cwd=stage.tree / EMULATOR)
+    stage.check(*mypy, "quickstart.py", "tests/run.py", env={"MYPYPATH": "tests/tools"})
     docs = ("lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "--skip-rstcheck")
     stage.check(tool("antsibull-docs"), *docs, stage.tree)
     stage.check(tool("antsibull-changelog"), "lint")
