@@ -4,7 +4,8 @@
 """Let ansible-test make its virtual environments from the package index alone.
 
 ansible-test wants a get-pip script from a host of its own. It looks into its cache first; this puts a script there that
-installs the wanted pip from its wheel. Run it with the Python that has ansible-core.
+installs the wanted pip from its wheel. What a sanity test wants from elsewhere, as an archive of a commit, it takes from the
+index as well. Run it with the Python that has ansible-core, in a virtual environment of its own.
 """
 
 from __future__ import annotations
@@ -39,7 +40,17 @@ def wanted_pip() -> str:
     return found[1]
 
 
+def use_releases() -> None:
+    """Want the newest release where a commit is wanted. ansible-core 2.22 does so for Python 3.15 only, which nobody runs here."""
+    for path in pathlib.Path(ansible_test.__path__[0], "_data/requirements").glob("sanity.*.txt"):
+        wanted = path.read_text(encoding="utf-8")
+        released = re.sub(r"^([\w.-]+) *@ *https?://.*$", r"\1", wanted, flags=re.MULTILINE)
+        if released != wanted:
+            path.write_text(released, encoding="utf-8")
+
+
 def main() -> None:
+    use_releases()
     version = wanted_pip()
     CACHE.mkdir(parents=True, exist_ok=True)
     if not (CACHE / f"pip-{version}-py3-none-any.whl").exists():
