@@ -79,8 +79,8 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import
 client = Client(Settings(region="cn-hangzhou", slb_endpoint=sys.argv[2], ecs_endpoint=sys.argv[2]))
 if client.slb("DescribeLoadBalancers", {"LoadBalancerName": sys.argv[1], "PageNumber": 1, "PageSize": 10})["TotalCount"]:
     sys.exit()
-wanted = {"VpcId": "vpc-cfha-lab", "VSwitchId": "vsw-cfha-lab", "AddressType": "intranet", "LoadBalancerName": sys.argv[1]}
-made = client.slb("CreateLoadBalancer", wanted)["LoadBalancerId"]
+wanted = {"VpcId": "vpc-cfha-lab", "VSwitchId": "vsw-cfha-lab", "AddressType": "intranet", "InstanceChargeType": "PayByCLCU"}
+made = client.slb("CreateLoadBalancer", {**wanted, "LoadBalancerName": sys.argv[1]})["LoadBalancerId"]
 servers = '[{"ServerId": "i-cfha-haproxy-1", "Weight": "100"}]'
 client.slb("AddBackendServers", {"LoadBalancerId": made, "BackendServers": servers})
 listener = {"LoadBalancerId": made, "ListenerPort": 443, "BackendServerPort": 8888, "Bandwidth": -1}
