@@ -30,6 +30,7 @@ import time
 import urllib.request
 
 import pytest
+import tarball as packing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -210,17 +211,7 @@ def tarball(place: pathlib.Path) -> pathlib.Path:
     """The collection as users get it."""
     if given := os.environ.get("CFHA_TARBALL"):
         return pathlib.Path(given).resolve()
-    copy = place / "checkout"
-    listed = ["git", "ls-files", "-coz", "--exclude-standard"]
-    for name in filter(
-        None, subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    ):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    galaxy = pathlib.Path(sys.executable).parent / "ansible-galaxy"
-    subprocess.run([galaxy, "collection", "build", "--output-path", place, copy], check=True)
-    return next(place.glob("*.tar.gz"))
+    return packing.build(ROOT, place)
 
 
 class Sandbox:
