@@ -63,6 +63,7 @@ def clean() -> None:
     for line in run("ip", "netns", "list").splitlines():
         if line.startswith(f"{SANDBOX}-"):
             run("ip", "netns", "delete", line.split()[0])
+    shutil.rmtree(f"/var/lib/{SANDBOX}", ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pathlib
 import signal
 import statistics
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -19,12 +20,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "quickstart"
 #: Beside the sandbox of the tests that this is one of, so that two checkouts can be tested side by side.
 SANDBOX = f"{os.environ.get('CFHA_SANDBOX', 'cfha-test')}q"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+#: The tree that these tests run from is gone when they end, and so are the tools that are made for it.
+SCRATCH = tempfile.TemporaryDirectory(prefix="cfha-quickstart-")
 ENVIRONMENT = {
     **{
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("ALIBABA_CLOUD_", "ANSIBLE_", "SLB_", "ECS_", "CFHA_"))
     },
+    "XDG_CACHE_HOME": SCRATCH.name,
+    "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(CACHE / "pip"),
     "CFHA_SANDBOX": SANDBOX,
     "CFHA_PORT": str(int(os.environ.get("CFHA_PORT", "8141")) + 1),
 }
@@ -51,14 +57,27 @@ def shown(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def processes() -> str:
+    """The processes that work in the sandbox's directory, or that have it in their commands."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if f"/var/lib/{SANDBOX}/" in f"{words} {os.readlink(process / 'cwd')}/":
+                found.append(words)
+    return "\n".join(sorted(found))
+
+
 def machine() -> dict[str, str]:
-    """What of this machine the sandbox could have changed."""
+    """What of this machine the sandbox could have changed; other tests have processes that listen, too."""
+    port = f":{ENVIRONMENT['CFHA_PORT']}"
     return {
         "namespaces": shown("ip", "netns"),
         "containers": shown("podman", "ps", "--all", "--format", "{{.Names}}"),
         "rules": shown("nft", "list", "ruleset"),
         "links": shown("ip", "-brief", "link"),
-        "listening": "\n".join(sorted(line.split()[3] for line in shown("ss", "-Hlntp").splitlines())),
+        "processes": processes(),
+        "listening": "\n".join(line for line in shown("ss", "-Hlnt").splitlines() if line.split()[3].endswith(port)),
     }
 
 
@@ -72,6 +91,7 @@ def before() -> dict[str, str]:
 def cleaned(before):
     yield
     quickstart("down")
+    SCRATCH.cleanup()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -176,6 +196,8 @@ def test_a_step_that_fails_says_which_and_where_to_read() -> None:
 
 
 def test_down_leaves_nothing(before) -> None:
+    # a sandbox that is up is seen by the same look
+    assert processes()
     run = quickstart("down")
     assert run.returncode == 0, run.stdout
     assert machine() == before
