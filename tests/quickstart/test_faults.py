@@ -128,7 +128,7 @@ def is_whole(quickstart: Quickstart) -> bool:
             "-c",
             f". {run.stdout.strip()} && ansible localhost -m ansible.builtin.debug -a 'msg={{{{ 1 | clusterfront.ha.word }}}}'",
         ],
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"},
+        env={"PATH": os.environ["PATH"], "HOME": str(pathlib.Path.home()), "LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=False,
