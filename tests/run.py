@@ -243,12 +243,17 @@ def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, s
         well = stage.check(tool("molecule"), "test", *arguments, env=environment)
     finally:
         # Molecule leaves the lab where it is when it ends by an error of its own
-        stage.run(tool("ansible-playbook"), "clusterfront.ha.stop_sandbox", env=environment)
+        stage.run(tool("ansible-playbook"), "molecule/default/destroy.yml", env={**environment, **own(lab)})
     for name in scenarios:
         found = report.with_name(f"{report.stem}-{name}.xml")
         # where one fails, those after it do not run
         if found.exists() or well:
             stage.add_junit(found, found.exists())
+
+
+def own(lab: t.Mapping[str, str]) -> dict[str, str]:
+    """The sandbox of a lab as playbooks find it, which Molecule would tell them."""
+    return {name: lab.get(name) or lab[name.replace("CFHA_", "CFHA_TEST_")] for name in ("CFHA_SANDBOX", "CFHA_PORT")}
 
 
 #: A scenario with a sandbox, and a stage, of its own.
