@@ -74,20 +74,23 @@ WARNINGS_ALLOWED = {
 }
 WARNING = re.compile(r"^\[(?:DEPRECATION )?WARNING\]: (.*)$", re.MULTILINE)
 
-#: A load balancer as somebody makes one at the console, without a word of ours, where there is none. Arguments: its name, the endpoint.
+#: A load balancer as somebody makes one at the console, without a word of ours, and takes it away. Arguments: what, its name, the endpoint.
 CLICK = """
 import sys
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client, Settings
-client = Client(Settings(region="cn-hangzhou", slb_endpoint=sys.argv[2], ecs_endpoint=sys.argv[2]))
-if client.slb("DescribeLoadBalancers", {"LoadBalancerName": sys.argv[1], "PageNumber": 1, "PageSize": 10})["TotalCount"]:
-    sys.exit()
-wanted = {"VpcId": "vpc-cfha-lab", "VSwitchId": "vsw-cfha-lab", "AddressType": "intranet", "InstanceChargeType": "PayByCLCU"}
-made = client.slb("CreateLoadBalancer", {**wanted, "LoadBalancerName": sys.argv[1]})["LoadBalancerId"]
-servers = '[{"ServerId": "i-cfha-haproxy-1", "Weight": "100"}]'
-client.slb("AddBackendServers", {"LoadBalancerId": made, "BackendServers": servers})
-listener = {"LoadBalancerId": made, "ListenerPort": 443, "BackendServerPort": 8888, "Bandwidth": -1}
-client.slb("CreateLoadBalancerTCPListener", listener)
-client.slb("StartLoadBalancerListener", {"LoadBalancerId": made, "ListenerPort": 443})
+action, name, endpoint = sys.argv[1:]
+client = Client(Settings(region="cn-hangzhou", slb_endpoint=endpoint, ecs_endpoint=endpoint))
+if action == "make":
+    wanted = {"VpcId": "vpc-cfha-lab", "VSwitchId": "vsw-cfha-lab", "AddressType": "intranet", "InstanceChargeType": "PayByCLCU"}
+    made = client.slb("CreateLoadBalancer", {**wanted, "LoadBalancerName": name})["LoadBalancerId"]
+    servers = '[{"ServerId": "i-cfha-haproxy-1", "Weight": "100"}]'
+    client.slb("AddBackendServers", {"LoadBalancerId": made, "BackendServers": servers})
+    listener = {"LoadBalancerId": made, "ListenerPort": 443, "BackendServerPort": 8888, "Bandwidth": -1}
+    client.slb("CreateLoadBalancerTCPListener", listener)
+    client.slb("StartLoadBalancerListener", {"LoadBalancerId": made, "ListenerPort": 443})
+else:
+    found = client.slb("DescribeLoadBalancers", {"LoadBalancerName": name, "PageNumber": 1, "PageSize": 10})
+    client.slb("DeleteLoadBalancer", {"LoadBalancerId": found["LoadBalancers"]["LoadBalancer"][0]["LoadBalancerId"]})
 """
 
 
@@ -192,10 +195,10 @@ class User:
             self.collections / "ansible_collections/clusterfront/ha/examples/kube_apiserver", self.directory
         )
 
-    def click(self, name: str) -> None:
-        """Make a load balancer as others do."""
+    def click(self, action: str, name: str) -> None:
+        """Make a load balancer as others do, or take it away."""
         (self.directory / "click.py").write_text(CLICK)
-        self.type(f"PYTHONPATH={self.collections} python click.py {name} {API}")
+        self.type(f"PYTHONPATH={self.collections} python click.py {action} {name} {API}")
 
 
 #: Variables that belong to those who run this test, not to the one who types.
@@ -283,10 +286,12 @@ def test_every_command_works(pair: str, place: pathlib.Path, tarball: pathlib.Pa
             continue
         for line in lines(language, text):
             if "clusterfront.ha.export_frontend" in line.command:
-                user.click("my-web")
+                user.click("make", "my-web")
                 writes()
             output = followed(user, line)
             judged(user, line, output, first, writes())
+    # the next one finds an empty cloud, and gets the same address
+    user.click("remove", "my-web")
 
 
 def predicted(user: User, task: str) -> None:
