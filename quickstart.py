@@ -74,6 +74,7 @@ VARIABLES = (
     "CFHA_SANDBOX",
     "CFHA_PORT",
     "CFHA_KUBERNETES",
+    "CFHA_PLACE",
 )
 SHOW_REPORT = """import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -871,6 +872,7 @@ class Setup:
             "CFHA_SANDBOX": self.sandbox.name,
             "CFHA_PORT": str(self.port),
             "CFHA_KUBERNETES": "true" if kubernetes else "",
+            "CFHA_PLACE": str(self.checkout.place),
         }
 
     def play(self, step: Step, name: str, *arguments: str, **environment: str) -> None:
@@ -1081,7 +1083,7 @@ def test(checkout: Checkout, arguments: t.Sequence[str]) -> None:
         find_go(step, checkout)
     for lock in run.locks:
         os.set_inheritable(lock.fileno(), True)
-    environment = {**os.environ, **setup.environment(), "CFHA_PLACE": str(checkout.place)}
+    environment = {**os.environ, **setup.environment()}
     python = str(checkout.venv / "bin/python")
     os.execve(python, [python, str(program), *arguments], environment)
 
