@@ -140,6 +140,8 @@ class User:
     def __init__(self, place: pathlib.Path, core: str, python: str, tarball: pathlib.Path) -> None:
         self.core = core
         self.tarball = tarball
+        #: How many tasks of the last run in check mode would have changed something, by host.
+        self.predicted: dict[str, int] = {}
         self.home = place / core / "home"
         self.directory = place / core / "work"
         self.collections = self.home / ".ansible/collections"
@@ -308,9 +310,12 @@ def judged(user: User, line: Line, output: str, first: bool, calls: int) -> None
     found = changed(output)
     if "--check" in line.command:
         assert calls == 0, output
+        user.predicted = found
     elif "deploy_kube_apiserver" in line.command:
         machines = {host: count for host, count in found.items() if host != "localhost"}
         assert found["localhost"] == 1 and calls, output
+        # the line before was the same in check mode
+        assert found == user.predicted, (user.predicted, output)
         # what another core wrote to the machines is what this one writes
         assert machines and all(machines.values()) == first and any(machines.values()) == first, output
     elif "report_frontend" in line.command:

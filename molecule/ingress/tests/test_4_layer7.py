@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from edge import APPLICATIONS, LAYER_7, NAME, all_well, ask, deployed, let_pass, run, traffic
 from lab import control, failures, until
 
@@ -34,6 +35,7 @@ def test_lists_and_limits_are_of_clients() -> None:
     assert ask("https://limited.example.com/", source="app-1").status == 200
 
 
+@pytest.mark.thorough
 def test_a_node_is_drained_under_load() -> None:
     load = traffic(600)
     deployed(**LAYER_7, ingress_frontend_drained=["ingress-2"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from front_end import NODES, deployed, refused
 from lab import CLIENT, RECOVERY, Traffic, failures, inside, link, machine, until, vip
 
@@ -50,6 +51,7 @@ def test_what_is_broken_does_not_go_live() -> None:
     assert machine("balancer-1").file("/etc/nginx/current").linked_to == before
 
 
+@pytest.mark.thorough
 def test_a_node_goes_silent(links_restored) -> None:
     traffic = Traffic(16, CLIENT, 20, vip("prod-rancher"), "443", "/")
     time.sleep(2)

@@ -53,7 +53,7 @@ def test_haproxy_does_not_take_the_ports_of_nginx() -> None:
     refused("is in use by nginx", rancher_proxy="haproxy")
 
 
-@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+@pytest.mark.parametrize("proxy", [pytest.param("nginx", marks=pytest.mark.thorough), "haproxy"])
 def test_tls_ends_at_the_balancers(proxy) -> None:
     if proxy == "haproxy":
         remove = [

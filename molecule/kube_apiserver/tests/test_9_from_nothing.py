@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from lab import control, deployed, playbook
 
 
@@ -27,6 +28,7 @@ def cloud_diff(output: str) -> str:
     )
 
 
+@pytest.mark.thorough
 def test_check_mode_predicts_the_run() -> None:
     assert playbook("stop_sandbox").code == 0
     assert playbook("start_sandbox").code == 0
