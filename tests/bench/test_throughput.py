@@ -237,11 +237,11 @@ def journal(tmp_path) -> t.Iterator[None]:
 
 
 #: A proxy: how the commands with our configuration and with a minimal one are made, for the first two of the ports.
-CASES = [haproxy, nginx]
+CASES = [haproxy, pytest.param(nginx, marks=pytest.mark.thorough)]
 PROGRAMS = {"haproxy": shutil.which("haproxy"), "nginx": tool.BINARY}
 
 
-@pytest.mark.parametrize("commands", CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("commands", CASES, ids=lambda case: getattr(case, "__name__", None))
 def test_costs_no_more_than_a_minimal_one(commands, root, collections_path, tmp_path, backend) -> None:
     if not PROGRAMS[commands.__name__]:
         pytest.skip(f"there is no {commands.__name__} on this machine")
