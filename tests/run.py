@@ -232,6 +232,8 @@ def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, s
     options = ["-s", "-p", "scenario_report", f"--junitxml={report}", *stage.marks, *stage.arguments]
     environment = {
         **lab,
+        # Molecule keeps its state by the name of the project's directory, which all trees share, and trusts what a killed run left
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(stage.tree.parents[2] / f"molecule-{stage.name}"),
         "NO_COLOR": "1",
         "PYTEST_ADDOPTS": shlex.join(options),
         "PYTHONPATH": str(stage.tree / "tests/tools"),
