@@ -12,8 +12,11 @@ LAN = Scenario("haproxy")
 PAIR = ("lb-1", "lb-2")
 CONTAINERS = LAN.containers
 ALL = LAN.there(*PAIR, "lb-3", *CONTAINERS)
-#: A package, a plain unit, and a quadlet; the package of the second of the pair may be changed alone.
+#: A package, which of the pair may be changed alone, and containers: a plain unit and a quadlet.
 KINDS = ("lb-2", *CONTAINERS)
+WAITING = {"haproxy_timeout_queue": "11s"}
+#: The variables that the tests of changes leave hosts with.
+LEFT = dict.fromkeys(PAIR, WAITING)
 RUNTIME = {"engine": "/usr/bin/podman", "image": "localhost/balancers:trixie"}
 
 

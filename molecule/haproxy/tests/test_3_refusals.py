@@ -38,10 +38,10 @@ NOWHERE: Broken = (
 @pytest.fixture(autouse=True)
 def taker() -> t.Iterator[None]:
     """Somebody has port 9100."""
-    for name in ("lb-2", "lb-4"):
+    for name in LAN.there("lb-2", "lb-4"):
         on(name, "systemd-run --unit=taker python3 -m http.server 9100")
     yield
-    for name in ("lb-2", "lb-4"):
+    for name in LAN.there("lb-2", "lb-4"):
         on(name, "systemctl stop taker")
 
 
