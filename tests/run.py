@@ -34,7 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/tools"))
 
 import tarball  # noqa: E402
-from stage import BIN, Count, Stage, busy_seconds, tool  # noqa: E402
+from stage import BIN, Count, Stage, behind, busy_seconds, end_all, tool  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cfha"
 #: The part of the cache that belongs to this checkout.
@@ -274,7 +274,7 @@ def kubernetes_in_the_meantime(log: pathlib.Path, thorough: bool) -> t.Iterator[
     """Build what the last stage needs in the time that the others leave; it takes two cores for some five minutes."""
     with log.open("w", encoding="utf-8") as output:
         build = subprocess.Popen(
-            ["chrt", "--idle", "0", *kubernetes_builder(thorough)],
+            behind(19, "chrt", "--idle", "0", *kubernetes_builder(thorough)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -411,8 +411,12 @@ def run_all(stages: t.Sequence[Stage], scenarios: t.Sequence[str], logs: pathlib
             stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log", stages[0].thorough))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         computing = pool.submit(lane, COMPUTING, bool(together & {stage.__name__ for stage in WAITING}))
-        lane(WAITING)
-        computing.result()
+        try:
+            lane(WAITING)
+            computing.result()
+        except BaseException:
+            end_all()
+            raise
     lane(ALONE)
 
 

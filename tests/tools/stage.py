@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +19,26 @@ import xml.etree.ElementTree
 
 BIN = pathlib.Path(sys.executable).parent
 Word = t.Union[str, pathlib.Path]
+#: The commands that run in sessions of their own, where no key of the terminal reaches them.
+_DETACHED: set[int] = set()
+_ENDED = threading.Event()
+
+
+def behind(niceness: int, *command: Word) -> list[str]:
+    """A command that stands behind others for the processor; it needs a session of its own, and ends with its parent.
+
+    Linux shares the processor between sessions first (sched(7), autogroup), and niceness counts within one.
+    """
+    script = f'{{ echo {niceness} > /proc/self/autogroup; }} 2>/dev/null; exec nice -n {niceness} "$@"'
+    return ["setpriv", "--pdeathsig", "TERM", "sh", "-c", script, "behind", *map(str, command)]
+
+
+def end_all() -> None:
+    """End the commands that stand behind others, and begin no more of any kind."""
+    _ENDED.set()
+    for pid in list(_DETACHED):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
 
 
 @dataclasses.dataclass
@@ -60,18 +82,24 @@ class Stage:
 
     def run(self, *command: Word, cwd: pathlib.Path | None = None, env: t.Mapping[str, str] | None = None) -> bool:
         """Run a command and tell whether it went well."""
+        if _ENDED.is_set():
+            return False
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(map(str, command))}\n")
             log.flush()
             process = subprocess.Popen(
-                [*(("nice", "-n", "10") if self.behind else ()), *map(str, command)],
+                behind(10, *command) if self.behind else [str(word) for word in command],
                 cwd=cwd or self.tree,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
+                start_new_session=self.behind,
             )
+            if self.behind:
+                _DETACHED.add(process.pid)
             dummy, status, usage = os.wait4(process.pid, 0)
+            _DETACHED.discard(process.pid)
             process.returncode = os.waitstatus_to_exitcode(status)
         with self._lock:
             self.cpu += usage.ru_utime + usage.ru_stime
