@@ -240,17 +240,29 @@ def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, s
         "PYTHONDONTWRITEBYTECODE": "1",
         "CFHA_THOROUGH": "true" if stage.thorough else "",
     }
-    arguments = [part for name in scenarios for part in ("-s", name)]
-    try:
-        well = stage.check(tool("molecule"), "test", *arguments, env=environment)
-    finally:
-        # Molecule leaves the lab where it is when it ends by an error of its own
-        stage.run(tool("ansible-playbook"), "molecule/default/destroy.yml", env={**environment, **own(lab)})
+    left = list(scenarios)
+    while left:
+        arguments = [part for name in left for part in ("-s", name)]
+        try:
+            well = stage.check(tool("molecule"), "test", *arguments, env=environment)
+        finally:
+            # Molecule leaves the lab where it is when it ends by an error of its own
+            stage.run(tool("ansible-playbook"), "molecule/default/destroy.yml", env={**environment, **own(lab)})
+        left = after_failure(stage, left, report) if not well else []
     for name in scenarios:
         found = report.with_name(f"{report.stem}-{name}.xml")
-        # where one fails, those after it do not run
-        if found.exists() or well:
-            stage.add_junit(found, found.exists())
+        if found.exists():
+            stage.add_junit(found, True)
+
+
+def after_failure(stage: Stage, scenarios: t.Sequence[str], report: pathlib.Path) -> list[str]:
+    """The scenarios that Molecule has not begun, because it stops at the first that fails."""
+    tried = [name for name in scenarios if report.with_name(f"{report.stem}-{name}.xml").exists()]
+    counted = Stage(stage.name, stage.log, stage.tree)
+    for name in tried[-1:]:
+        counted.add_junit(report.with_name(f"{report.stem}-{name}.xml"), True)
+    # the last that was tested has failed, or the one after it before its tests
+    return list(scenarios[len(tried) + (0 if counted.count.failed else 1) :])
 
 
 def own(lab: t.Mapping[str, str]) -> dict[str, str]:
