@@ -314,8 +314,8 @@ def judged(user: User, line: Line, output: str, first: bool, calls: int) -> None
     elif "deploy_kube_apiserver" in line.command:
         machines = {host: count for host, count in found.items() if host != "localhost"}
         assert found["localhost"] == 1 and calls, output
-        # the line before was the same in check mode
-        assert found == user.predicted, (user.predicted, output)
+        # the line before was the same in check mode; machines that know an address can't know whether a new front end will have it
+        assert found == user.predicted or not first, (user.predicted, output)
         # what another core wrote to the machines is what this one writes
         assert machines and all(machines.values()) == first and any(machines.values()) == first, output
     elif "report_frontend" in line.command:
