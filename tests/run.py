@@ -89,8 +89,7 @@ def modules(stage: Stage) -> None:
 
 def emulator(stage: Stage) -> None:
     """The emulated cloud: API by the real SDK, data plane in namespaces."""
-    # most of the time it waits
-    stage.pytest_on_all_cores("tests/emulator")
+    stage.pytest("tests/emulator")
 
 
 def lab(stage: Stage) -> None:
@@ -325,13 +324,15 @@ def bench(stage: Stage) -> None:
     stage.pytest("tests/bench", "-s")
 
 
-#: Stages side by side: those that wait for timers, hosts and traffic, and those that need nothing of the machine but its time.
-#: The second lane stands behind the first one where the machine has no time for both.
-WAITING = (emulator, lab, quickstart, readme, molecule, kubeadm)
+#: Stages that need nothing of the machine but its time stand behind those that wait for timers, hosts and traffic.
 COMPUTING = (lint, galaxy, unit, engine, modules, integration, sanity)
+#: Two such lanes, and not three: the machine's watches of files are enough for the hosts of two.
+WAITING = ((molecule, kubeadm), (emulator, lab, quickstart, readme))
 #: Stages that measure have the machine for themselves.
 ALONE = (bench,)
-STAGES: dict[str, t.Callable[[Stage], None]] = {stage.__name__: stage for stage in (*COMPUTING, *WAITING, *ALONE)}
+STAGES: dict[str, t.Callable[[Stage], None]] = {
+    stage.__name__: stage for lane in (COMPUTING, *reversed(WAITING), ALONE) for stage in lane
+}
 
 
 def run_stage(stage: Stage, scenarios: t.Sequence[str]) -> Stage:
@@ -409,23 +410,26 @@ def main() -> None:
 
 
 def run_all(stages: t.Sequence[Stage], scenarios: t.Sequence[str], logs: pathlib.Path) -> None:
-    """Run stages in two lanes, and after them those that measure."""
+    """Run stages in lanes side by side, and after them those that measure."""
+    names = {stage.name for stage in stages}
 
-    def lane(functions: t.Sequence[t.Callable[[Stage], None]], behind: bool = False) -> None:
-        names = [function.__name__ for function in functions]
-        for stage in sorted((one for one in stages if one.name in names), key=lambda one: names.index(one.name)):
-            stage.behind = behind
-            run_stage(stage, scenarios)
+    def lane(functions: t.Sequence[t.Callable[[Stage], None]]) -> None:
+        for function in functions:
+            for stage in stages:
+                if stage.name == function.__name__:
+                    run_stage(stage, scenarios)
 
-    together = {stage.name for stage in stages}
+    if names - {function.__name__ for function in COMPUTING}:
+        for stage in stages:
+            stage.behind = stage.name in {function.__name__ for function in COMPUTING}
     with contextlib.ExitStack() as stack:
-        if KUBEADM in together and len(stages) > 1:
+        if KUBEADM in names and len(stages) > 1:
             stack.enter_context(kubernetes_in_the_meantime(logs / "kubernetes.log", stages[0].thorough))
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
-        computing = pool.submit(lane, COMPUTING, bool(together & {stage.__name__ for stage in WAITING}))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(3))
+        lanes = [pool.submit(lane, functions) for functions in (*WAITING, COMPUTING)]
         try:
-            lane(WAITING)
-            computing.result()
+            for one in lanes:
+                one.result()
         except BaseException:
             end_all()
             raise

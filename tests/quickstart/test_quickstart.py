@@ -57,6 +57,11 @@ def shown(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def ours(text: str) -> str:
+    """The lines about this sandbox."""
+    return "\n".join(sorted(line for line in text.splitlines() if line.startswith(f"{SANDBOX}-")))
+
+
 def processes() -> str:
     """The processes that work in the sandbox's directory, or that have it in their commands."""
     found = []
@@ -69,13 +74,15 @@ def processes() -> str:
 
 
 def machine() -> dict[str, str]:
-    """What of this machine the sandbox could have changed; other tests have processes that listen, too."""
+    """What of this machine the sandbox could have changed; other tests have hosts and processes meanwhile."""
     port = f":{ENVIRONMENT['CFHA_PORT']}"
+    links = [line.split()[0] for line in shown("ip", "-brief", "link").splitlines()]
     return {
-        "namespaces": shown("ip", "netns"),
-        "containers": shown("podman", "ps", "--all", "--format", "{{.Names}}"),
+        "namespaces": ours(shown("ip", "netns")),
+        "containers": ours(shown("podman", "ps", "--all", "--format", "{{.Names}}")),
         "rules": shown("nft", "list", "ruleset"),
-        "links": shown("ip", "-brief", "link"),
+        # an end of a pair that is on its way into a namespace
+        "links": "\n".join(link for link in links if not link.startswith("veth")),
         "processes": processes(),
         "listening": "\n".join(line for line in shown("ss", "-Hlnt").splitlines() if line.split()[3].endswith(port)),
     }
@@ -166,10 +173,11 @@ def test_second_run_changes_nothing_and_says_so() -> None:
 
 
 def test_a_real_kubernetes_does_not_replace_the_machines() -> None:
-    before_it = shown("podman", "ps", "--format", "{{.ID}}")
+    containers = ("podman", "ps", "--format", "{{.Names}} {{.ID}}")
+    before_it = ours(shown(*containers))
     run = quickstart("--kubernetes")
     assert run.returncode == 1 and "run ./quickstart down first" in run.stdout
-    assert shown("podman", "ps", "--format", "{{.ID}}") == before_it
+    assert ours(shown(*containers)) == before_it
 
 
 def test_env_points_a_shell_at_the_sandbox() -> None:
