@@ -221,8 +221,9 @@ def integrate(stage: Stage, target: str) -> Stage:
 def molecule(stage: Stage, chosen: t.Sequence[str] = ()) -> None:
     """Every Molecule scenario on the shared lab, with real traffic."""
     there = sorted(path.parent.name for path in (stage.tree / "molecule").glob("*/molecule.yml"))
+    others = ("default", KUBEADM, REGISTRAR)
     lab = {f"CFHA_TEST_{name}": os.environ[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")}
-    run_molecule(stage, chosen or [name for name in there if name not in ("default", KUBEADM)], lab)
+    run_molecule(stage, chosen or [name for name in there if name not in others], lab)
 
 
 def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, str]) -> None:
@@ -269,8 +270,14 @@ def own(lab: t.Mapping[str, str]) -> dict[str, str]:
     return {name: lab.get(name) or lab[name.replace("CFHA_", "CFHA_TEST_")] for name in ("CFHA_SANDBOX", "CFHA_PORT")}
 
 
-#: A scenario with a sandbox, and a stage, of its own.
-KUBEADM = "kubeadm"
+#: Scenarios with a sandbox, and a stage, of their own.
+KUBEADM, REGISTRAR = "kubeadm", "registrar"
+
+
+def registrar(stage: Stage) -> None:
+    """Containers that register themselves with SLB, while engines, hosts and the cloud break."""
+    lab = sandbox("c", 40)
+    run_molecule(stage, [REGISTRAR], {f"CFHA_TEST_{name}": lab[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")})
 
 
 def kubernetes_builder(thorough: bool) -> list[str]:
@@ -327,7 +334,7 @@ def bench(stage: Stage) -> None:
 #: Stages that need nothing of the machine but its time stand behind those that wait for timers, hosts and traffic.
 COMPUTING = (lint, galaxy, unit, engine, modules, integration, sanity)
 #: Two such lanes, and not three: the machine's watches of files are enough for the hosts of two.
-WAITING = ((molecule, kubeadm), (emulator, lab, quickstart, readme))
+WAITING = ((molecule, kubeadm), (emulator, lab, quickstart, readme, registrar))
 #: Stages that measure have the machine for themselves.
 ALONE = (bench,)
 STAGES: dict[str, t.Callable[[Stage], None]] = {

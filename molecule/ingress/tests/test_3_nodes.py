@@ -84,6 +84,7 @@ def test_a_node_leaves_and_comes_back_under_load() -> None:
     assert streams and not failures(streams), failures(streams)[:5]
 
 
+@pytest.mark.thorough
 def test_whoever_stays_too_long_is_told_of() -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         held = pool.submit(traffic(3, 6, "/hold?seconds=60", "--timeout", "90").requests)
