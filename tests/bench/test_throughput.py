@@ -26,6 +26,8 @@ import pytest
 from templates import render_cases
 
 PAIRS = 10
+#: How often a load is measured that seems to cost too much.
+TRIES = 3
 #: What a pair consists of: so many turns of so many connections of so many bytes.
 LOADS = {"connection": (50, 40, 1), "byte": (4, 1, 24_000_000)}
 #: Our configuration may cost a tenth more.
@@ -247,16 +249,21 @@ def test_costs_no_more_than_a_minimal_one(commands, root, collections_path, tmp_
         pytest.skip(f"there is no {commands.__name__} on this machine")
     ports = free_ports(4)
     ours, minimal = commands(root, collections_path, tmp_path, backend, ports)
-    met: dict[str, list[tuple[float, float]]] = {}
     with running(ours, ports[0]) as first, running(minimal, ports[1]) as second:
-        for kind, load in LOADS.items():
-            # the first of all warms both up
-            met[kind] = [pair(first, second, *load) for dummy in range(PAIRS + 1)][1:]
-    ratios = {kind: [one / other for one, other in pairs] for kind, pairs in met.items()}
-    for kind, found in ratios.items():
-        print(
-            f"{commands.__name__}: {statistics.median(one for one, dummy in met[kind]) * 1e6:.3g} us for a {kind}, "
-            f"{statistics.median(found):.3f} of a minimal configuration's ({min(found):.3f}-{max(found):.3f})"
-        )
-    assert statistics.median(ratios["connection"]) < MOST
-    assert statistics.median(ratios["byte"]) < MOST
+        # what costs more once had a neighbour; what costs more each time does too much
+        costly = [
+            kind for kind in LOADS if all(costs_more(commands.__name__, kind, first, second) for dummy in range(TRIES))
+        ]
+    assert not costly, "our configuration costs more than a tenth over a minimal one's"
+
+
+def costs_more(name: str, kind: str, first: t.Any, second: t.Any) -> bool:
+    """Whether one process costs too much more than another for a kind of load, by the median of pairs."""
+    # the first of all warms both up
+    pairs = [pair(first, second, *LOADS[kind]) for dummy in range(PAIRS + 1)][1:]
+    ratios = [one / other for one, other in pairs]
+    print(
+        f"{name}: {statistics.median(one for one, dummy in pairs) * 1e6:.3g} us for a {kind}, "
+        f"{statistics.median(ratios):.3f} of a minimal configuration's ({min(ratios):.3f}-{max(ratios):.3f})"
+    )
+    return statistics.median(ratios) >= MOST
