@@ -258,7 +258,7 @@ def test_costs_no_more_than_a_minimal_one(commands, root, collections_path, tmp_
 
 
 def costs_more(name: str, kind: str, first: t.Any, second: t.Any) -> bool:
-    """Whether one process costs too much more than another for a kind of load, by the median of pairs."""
+    """Tell if one process costs too much more than another for a kind of load, by the median of pairs."""
     # the first of all warms both up
     pairs = [pair(first, second, *LOADS[kind]) for dummy in range(PAIRS + 1)][1:]
     ratios = [one / other for one, other in pairs]

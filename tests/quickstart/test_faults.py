@@ -19,6 +19,7 @@ import time
 import typing as t
 
 import pytest
+import tarball
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BASE = os.environ.get("CFHA_SANDBOX", "cfha-test")
@@ -47,14 +48,9 @@ def place() -> t.Iterator[pathlib.Path]:
 def repository(place: pathlib.Path) -> pathlib.Path:
     """The files of this checkout as a repository, with tools that are quickly made: ansible-core alone."""
     repository = place / "origin"
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=False
-    )
-    names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    names = tarball.files_of(ROOT)
     assert "quickstart.py" in names
-    for name in names:
-        (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, repository / name)
+    tarball.copy(names, ROOT, repository)
     pinned = re.search(r"^ansible-core==.*$", (ROOT / "test-requirements.txt").read_text(), re.MULTILINE)
     assert pinned
     (repository / "requirements.txt").write_text("# nothing\n")
@@ -119,7 +115,7 @@ def sentence(run: subprocess.CompletedProcess[str]) -> str:
 
 
 def is_whole(quickstart: Quickstart) -> bool:
-    """Whether the next normal run has tools that work."""
+    """Tell if the next normal run has tools that work."""
     run = quickstart("tools")
     assert run.returncode == 0, run.stderr
     shown = subprocess.run(

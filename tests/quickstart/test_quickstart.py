@@ -74,7 +74,7 @@ def processes() -> str:
 
 
 def machine() -> dict[str, str]:
-    """What of this machine the sandbox could have changed; other tests have hosts and processes meanwhile."""
+    """The parts of this machine that the sandbox could have changed; other tests have hosts and processes meanwhile."""
     port = f":{ENVIRONMENT['CFHA_PORT']}"
     links = [line.split()[0] for line in shown("ip", "-brief", "link").splitlines()]
     return {
@@ -103,7 +103,7 @@ def cleaned(before):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_ends_while_machines_start(before, number) -> None:
-    """What it leaves, the first run of the next test repairs."""
+    """The first run of the next test repairs what it leaves."""
     process = subprocess.Popen(
         [QUICKSTART], env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
@@ -121,7 +121,7 @@ def test_a_run_that_ends_while_machines_start(before, number) -> None:
 
 
 def is_starting(pid: int) -> bool:
-    """Whether a run has come to the step that starts the machines."""
+    """Tell if a run has come to the step that starts the machines."""
     with contextlib.suppress(OSError):
         return any(b"start_sandbox" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes() for child in children(pid))
     return False

@@ -58,7 +58,7 @@ INSTEAD = {
         "machines of the sandbox have stand-ins for apiservers; the stage kubeadm has real ones",
     ),
 }
-#: What README leaves to its reader, within commands and tasks.
+#: The words that README leaves to its reader, within commands and tasks.
 FILLED_IN = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID=...": f"ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET=...": f"ALIBABA_CLOUD_ACCESS_KEY_SECRET={KEY_SECRET}",
