@@ -32,7 +32,7 @@ from ansible_collections.clusterfront.ha.plugins.module_utils import _argspec, _
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.client import Client
 from ansible_collections.clusterfront.ha.plugins.module_utils._slb.permissions import MODULES
 
-LONGER = int(os.environ.get("CFHA_FUZZ", "0"))
+LONGER = int(os.environ.get("CFHA_FUZZ") or 0)
 FUZZ = settings(
     derandomize=not LONGER,
     database=None,
@@ -169,7 +169,7 @@ def test_any_argument(name: str, prepared: str, world: World) -> None:
         (*path, "nonsense") for path in paths if bad_arguments.option_at(tried.spec, path).get("options")
     ]
 
-    @settings(FUZZ, max_examples=max(LONGER, 1) * (10 + len(paths)))
+    @settings(FUZZ, max_examples=max(LONGER, 1) * (10 + len(paths)) // 2)
     @given(st.data())
     def fuzz(data: st.DataObject) -> None:
         base = data.draw(st.sampled_from(tried.bases))

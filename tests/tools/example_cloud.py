@@ -18,6 +18,7 @@ import typing as t
 
 import pytest
 import yaml
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "emulator"))
@@ -225,6 +226,8 @@ def call(name: str, options: t.Mapping[str, t.Any], check_mode: bool = False) ->
     """Run a module's main() with options and return its answer."""
     module = importlib.import_module(f"{catalogue.PACKAGE}.{name}")
     answer = io.StringIO()
+    # a process of its own would begin without the warnings of the module before
+    warnings._global_warnings.clear()
     arguments = {**copy.deepcopy(dict(options)), "_ansible_check_mode": check_mode, "_ansible_diff": True}
     with patch_module_args(arguments), contextlib.redirect_stdout(answer), pytest.raises(SystemExit):
         module.main()

@@ -2,23 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tables of options that the integration tests try: no option of a module is forgotten, and what compares can fail."""
+"""The tables of options that tests/modules tries: no option of a module is forgotten, and what compares can fail."""
 
 from __future__ import annotations
 
 import ast
 import copy
-import importlib.util
 import pathlib
 import re
 import typing as t
 
+import as_predicted
 import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGETS = ROOT / "tests" / "integration" / "targets"
-PLUGIN = TARGETS / "setup_options" / "action_plugins" / "done_as_predicted.py"
+TABLES = ROOT / "tests/modules/options"
 WRITING = sorted(
     path.stem
     for path in ROOT.glob("plugins/modules/slb_*.py")
@@ -63,8 +62,7 @@ def names(options: dict[str, t.Any], prefix: str = "", parts: t.Container[str] =
 
 
 def tables(module: str) -> list[dict[str, t.Any]]:
-    loaded = yaml.safe_load((TARGETS / module / "vars" / "main.yml").read_text(encoding="utf-8"))
-    return list(loaded[f"{module}_options"])
+    return list(yaml.safe_load((TABLES / f"{module}.yml").read_text(encoding="utf-8"))["tables"])
 
 
 def rows(module: str) -> list[dict[str, t.Any]]:
@@ -104,28 +102,13 @@ def test_every_row_says_its_option_and_what_comes_of_it(module):
     assert all(table["module"] == module for table in tables(module))
 
 
-@pytest.mark.parametrize("module", WRITING)
-def test_the_table_is_tried_by_the_target_of_the_module(module):
-    tasks = (TARGETS / module / "tasks" / "options.yml").read_text(encoding="utf-8")
-    assert f"setup_options_tables: \"{{{{ {module}_options }}}}\"" in tasks
-    assert "import_tasks: options.yml" in (TARGETS / module / "tasks" / "main.yml").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def plugin():
-    spec = importlib.util.spec_from_file_location("done_as_predicted", PLUGIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ROW = {"object": "things.*", "made": None, "becomes": {"size": 2}, "gone": None, "refused": None, "warned": None}
+ROW = {"object": "things.*", "becomes": {"size": 2}}
 BEFORE = {"things.t-1.size": 1, "things.t-1.name": "one"}
 AFTER = {**BEFORE, "things.t-1.size": 2}
 NEW = {"things.t-2.size": 2, "things.t-2.name": "two"}
 
 
-def three(plugin, **changes):
+def three(**changes):
     """Three runs that are right, but for one word of one of them ("done.writes") or what it has to say ("done.result.diff")."""
     good = {"before": {"size": 1}, "after": {"size": 2}}
     steps = [{"operation": "SetSize"}]
@@ -141,9 +124,9 @@ def three(plugin, **changes):
         },
     }
     runs = {
-        "predicted": plugin.Run("predicted", results["predicted"], 0, BEFORE),
-        "done": plugin.Run("done", results["done"], 1, AFTER),
-        "again": plugin.Run("again", results["again"], 0, AFTER),
+        "predicted": as_predicted.Run("predicted", results["predicted"], 0, BEFORE),
+        "done": as_predicted.Run("done", results["done"], 1, AFTER),
+        "again": as_predicted.Run("again", results["again"], 0, AFTER),
     }
     for path, value in changes.items():
         name, word, *inner = path.split("__")
@@ -176,9 +159,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_seen(plugin, changes):
-    assert list(plugin.success(ROW, BEFORE, three(plugin))) == []
-    assert list(plugin.success(ROW, BEFORE, three(plugin, **changes)))
+def test_what_is_wrong_is_seen(changes):
+    assert list(as_predicted.success(ROW, BEFORE, three())) == []
+    assert list(as_predicted.success(ROW, BEFORE, three(**changes)))
 
 
 @pytest.mark.parametrize(
@@ -199,18 +182,18 @@ def test_what_is_wrong_is_seen(plugin, changes):
         ({"becomes": {"things.*": "*"}, "object": ""}, BEFORE, {**BEFORE, **NEW}, True),
     ],
 )
-def test_what_changed_is_what_the_row_says(plugin, row, before, after, right):
-    assert (list(plugin.difference({**ROW, "becomes": None, **row}, before, after)) == []) == right
+def test_what_changed_is_what_the_row_says(row, before, after, right):
+    assert (list(as_predicted.difference({"object": "things.*", **row}, before, after)) == []) == right
 
 
-def test_a_refusal_is_a_sentence_before_any_write(plugin):
-    row = {**ROW, "refused": "size is 1 and cannot"}
-    good = plugin.Run("done", {"failed": True, "msg": "size is 1 and cannot become 2."}, 0, BEFORE)
-    assert list(plugin.refusal(row, BEFORE, [good])) == []
+def test_a_refusal_is_a_sentence_before_any_write():
+    row = {"object": "things.*", "refused": "size is 1 and cannot"}
+    good = as_predicted.Run("done", {"failed": True, "msg": "size is 1 and cannot become 2."}, 0, BEFORE)
+    assert list(as_predicted.refusal(row, BEFORE, [good])) == []
     for wrong in (
         good._replace(result={"msg": "size is 1 and cannot become 2."}),
         good._replace(result={"failed": True, "msg": "no"}),
         good._replace(writes=1),
         good._replace(cloud=AFTER),
     ):
-        assert list(plugin.refusal(row, BEFORE, [wrong]))
+        assert list(as_predicted.refusal(row, BEFORE, [wrong]))
