@@ -416,7 +416,9 @@ def main() -> None:
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     begin, busy = time.monotonic(), busy_seconds()
-    with tempfile.TemporaryDirectory(prefix="cfha-tree-") as name:
+    with contextlib.ExitStack() as after:
+        after.callback(release, pathlib.Path("/var/lib", os.environ["CFHA_SANDBOX"]))
+        name = after.enter_context(tempfile.TemporaryDirectory(prefix="cfha-tree-"))
         scratch = pathlib.Path(name)
         built = tarball.build(ROOT, scratch)
         tree = tarball.install(built, scratch)
@@ -432,6 +434,12 @@ def main() -> None:
     total = sum((stage.count for stage in stages), Count())
     print(total)
     sys.exit(1 if total.failed or not total.passed else 0)
+
+
+def release(claimed: pathlib.Path) -> None:
+    """Give back the sandbox's directory that ./quickstart has claimed, where no stage has made anything in it and taken it away again."""
+    if claimed.is_dir() and {path.name for path in claimed.iterdir()} <= {"access-key", "log", "sandbox.json"}:
+        shutil.rmtree(claimed)
 
 
 def run_all(stages: t.Sequence[Stage], scenarios: t.Sequence[str], logs: pathlib.Path) -> None:
