@@ -1,0 +1,4 @@
+# Copyright (c) clusterfront.ha contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A front end, resolved once from an inventory and its variables: pure functions, without Ansible, network or clock."""
