@@ -143,9 +143,7 @@ def _text(value: t.Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        raise _Wrong(
-            f"it has to be text: YAML reads it as a number, and 1.30 as 1.3, so write it as '{value}' in quotes"
-        )
+        raise _Wrong("it has to be text: YAML reads 1.30 as the number 1.3, so write it in quotes")
     if isinstance(value, bool):
         raise _Wrong("it has to be text, so write it in quotes")
     if isinstance(value, int):

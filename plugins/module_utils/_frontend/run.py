@@ -102,13 +102,5 @@ def notes(front_end: FrontEnd, run: Run) -> t.List[str]:
     return found
 
 
-def all_joined(front_end: FrontEnd, run: Run) -> t.Optional[bool]:
-    """Whether every node is a member of the cluster; none where one of them was not asked."""
-    roles = [run.roles.get(machine.name) for machine in front_end.nodes]
-    if any(role is not None and role not in MEMBERS for role in roles):
-        return False
-    return None if None in roles else True
-
-
 def _listed(names: t.Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -11,6 +11,8 @@ import typing as t
 FRESH, FOREIGN = "fresh", "foreign"
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 INTERRUPTED = "interrupted"
+#: The role of a master that nobody asked, or that did not answer. It is no fresh one: it may have the cluster.
+UNKNOWN = "unknown"
 
 INIT, JOIN = "init", "join"
 #: Steps that a plan is made of.
@@ -108,13 +110,19 @@ def first(masters: t.Sequence[Master]) -> t.Optional[str]:
     """Which master init runs on; nobody where there is a cluster. One that has begun goes on, whatever the order of the list."""
     if members(masters) or not masters:
         return None
+    unasked = [master.name for master in masters if master.role == UNKNOWN]
+    if unasked:
+        raise StateError(
+            f"No master that was asked belongs to a cluster, and {', '.join(unasked)} was not asked, so kubeadm init might make a second"
+            " cluster beside one that is there; nothing was changed. Run it for all masters, or take what is dead out of the list."
+        )
     begun = [master for master in masters if master.role == INTERRUPTED and master.doing == INIT]
     return (begun or list(masters))[0].name
 
 
 def step(master: Master, masters: t.Sequence[Master]) -> str:
-    """What has to be done with a master now."""
-    if master.role == CONTROL_PLANE:
+    """What has to be done with a master now; nothing with one that nobody asked."""
+    if master.role in (CONTROL_PLANE, UNKNOWN):
         return DONE
     if first(masters) == master.name:
         if master.role == FRESH:

@@ -78,7 +78,7 @@ def test_a_path_is_expanded(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("web_name", 1.3, "web_name is 1.3, but it has to be text: YAML reads it as a number, and 1.30 as 1.3, so write it as '1.3' in quotes."),
+        ("web_name", 1.3, "web_name is 1.3, but it has to be text: YAML reads 1.30 as the number 1.3, so write it in quotes."),
         ("web_name", False, "web_name is False, but it has to be text, so write it in quotes."),
         ("web_name", ["a"], "web_name is ['a'], but it has to be text."),
         ("web_name", "b", "web_name is 'b', but it has to be one of , a, 1.30, 6443."),

@@ -6,36 +6,12 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import pytest
-import yaml
+from front_ends import ADDRESSES, DIRECT, FRESH, GROUPS, KUBEADM, NEEDED, SPECS, found
 
 from ansible_collections.clusterfront.ha.plugins.module_utils._frontend import topologies
 from ansible_collections.clusterfront.ha.plugins.module_utils._frontend.inputs import Unknown
-from ansible_collections.clusterfront.ha.plugins.module_utils._frontend.resolve import Inventory, resolve
-from ansible_collections.clusterfront.ha.plugins.module_utils._frontend.run import Run, all_joined, notes, refusals
-
-ROOT = pathlib.Path(__file__).parents[5]
-SPECS = {
-    role: yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
-        "options"
-    ]
-    for role in ("kube_apiserver", "kubeadm_endpoint", "haproxy", "nginx")
-}
-GROUPS = {"masters": ["m1", "m2", "m3"], "load_balancers": ["lb1", "lb2"], "workers": ["w1"], "clients": ["c1"]}
-ADDRESSES = {"m1": 11, "m2": 12, "m3": 13, "lb1": 21, "lb2": 22, "w1": 31, "c1": 41}
-NEEDED = {"kube_apiserver_name": "prod-api", "kube_apiserver_endpoint_name": "api.example.com"}
-DIRECT = {**NEEDED, "kube_apiserver_topology": "private_direct"}
-
-
-def found(play=NEEDED, groups=GROUPS, everywhere=None, **machines):
-    """The resolution of an inventory; everywhere are variables of group_vars/all, machines has those of single ones."""
-    variables = {name: {"private_ip": f"192.0.2.{number}"} for name, number in ADDRESSES.items()}
-    variables["localhost"] = {}
-    for name in variables:
-        variables[name] = {**variables[name], **(everywhere or {}), **machines.get(name, {})}
-    return resolve("kube_apiserver", SPECS, Inventory({"all": list(ADDRESSES), **groups}, variables, play))
+from ansible_collections.clusterfront.ha.plugins.module_utils._frontend.run import Run, notes, refusals
 
 
 def front_end(**options):
@@ -166,7 +142,7 @@ PUBLIC = {**NEEDED, "kube_apiserver_topology": "public"}
         ({"kube_apiserver_endpoint_name": "API.example.com:6443"}, {}, "it has to be a DNS name in lower case"),
         ({"kube_apiserver_kubernetes_version": "1.33"}, {}, "it has to be a whole version from 1.22.0 on"),
         ({"kube_apiserver_kubernetes_version": "1.21.3"}, {}, "it has to be a whole version from 1.22.0 on"),
-        ({"kube_apiserver_kubernetes_version": 1.3}, {}, "so write it as '1.3' in quotes"),
+        ({"kube_apiserver_kubernetes_version": 1.3}, {}, "so write it in quotes"),
         ({"kube_apiserver_gone": ["m9"]}, {}, "kube_apiserver_gone has m9, which the inventory does not have"),
         ({}, {"masters": ["m1", "m2"]}, "The group 'masters' has 2 hosts; etcd needs an odd number"),
         ({}, {"masters": []}, "The group 'masters' has 0 hosts; etcd needs an odd number"),
@@ -289,10 +265,6 @@ def run(machines=None, silent=(), controller=True, roles=None, differs=False):
     return Run(machines, [name for name in machines if name not in silent], controller, roles or {}, differs)
 
 
-KUBEADM = {**NEEDED, "kube_apiserver_run_kubeadm": True}
-FRESH = {"m1": "fresh", "m2": "fresh", "m3": "fresh"}
-
-
 @pytest.mark.parametrize(
     ("play", "found_by", "sentence"),
     [
@@ -328,11 +300,3 @@ def test_a_run_says_who_does_not_answer_and_what_it_leaves():
         "The load balancer of prod-api differs from what is wanted and stays as it is, because the limit leaves out localhost; run this with"
         " --limit localhost to change it.",
     ]
-
-
-def test_all_nodes_are_members_only_where_each_of_them_said_so():
-    one = front_end()
-    members = dict.fromkeys(["m1", "m2", "m3"], "control_plane")
-    assert all_joined(one, run(roles={**members, "w1": "worker"})) is True
-    assert all_joined(one, run(roles={**members, "w1": "fresh"})) is False
-    assert all_joined(one, run(roles=members)) is None

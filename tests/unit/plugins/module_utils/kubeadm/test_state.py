@@ -196,3 +196,11 @@ def test_what_a_machine_lacks_is_told():
     assert state.remarks("Filename Type\n", "1\n", "1\n") == []
     swap, forward, bridge = state.remarks("Filename Type\n/dev/vdb partition 1024 0 -2\n", "0\n", "")
     assert "(/dev/vdb)" in swap and "ip_forward" in forward and "br_netfilter" in bridge
+
+
+def test_a_master_that_nobody_asked_is_no_fresh_one():
+    asked = [Master("m1", state.FRESH), Master("m2", state.UNKNOWN)]
+    with pytest.raises(state.StateError, match="m2 was not asked, so kubeadm init might make a second cluster"):
+        state.first(asked)
+    member = [Master("m1", state.CONTROL_PLANE), *asked[1:]]
+    assert state.first(member) is None and state.step(member[1], member) == state.DONE
