@@ -18,6 +18,8 @@ from .inputs import Read, Spec, Unknown, agreed, read
 CONTROLLER = "localhost"
 #: The variable that says which names with a prefix of ours are somebody else's.
 FOREIGN = "clusterfront_foreign_variables"
+#: Facts that roles publish for others under their own prefix.
+PUBLISHED = ("kubeadm_endpoint_node", "kubeadm_endpoint_preflight")
 
 
 class Kind(t.Protocol):
@@ -148,7 +150,7 @@ def _inputs_of_roles(front_end: kube_apiserver.FrontEnd, specs: t.Mapping[str, S
 
 def _foreign(inventory: Inventory, machines: t.Iterable[str]) -> t.Set[str]:
     """The names with a prefix of ours that the user declares to be somebody else's."""
-    found: t.Set[str] = set()
+    found: t.Set[str] = set(PUBLISHED)
     for variables in (inventory.play, *(inventory.variables.get(machine, {}) for machine in machines)):
         declared = variables.get(FOREIGN, [])
         found |= set(declared) if isinstance(declared, (list, tuple)) else {str(declared)}
