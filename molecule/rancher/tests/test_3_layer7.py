@@ -66,12 +66,14 @@ def test_tls_ends_at_the_balancers(proxy) -> None:
         removed(remove)
     deployed(rancher_proxy=proxy, **LAYER7)
     until(lambda: "rancher-" in curl_or_nothing(f"https://{NAME}/"), "an answer over TLS")
-    told = json.loads(curl("-H", "X-Forwarded-For: 203.0.113.9", f"https://{NAME}/headers"))
+    lies = [f"{name}: 203.0.113.9" for name in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP")]
+    told = json.loads(curl(*(word for lie in lies for word in ("-H", lie)), f"https://{NAME}/headers"))
     # HTTP/2 has names of headers in small letters, and HAProxy hands them on so
     headers = {name.lower(): value for name, value in told.items()}
     assert headers["host"] == NAME and headers["x-forwarded-proto"] == "https" and headers["x-forwarded-port"] == "443"
     # a layer-4 SLB keeps the client's address, and what the client says of itself is dropped
     assert headers["x-forwarded-for"] == "192.0.2.31"
+    assert not {"x-forwarded-host", "forwarded", "x-real-ip"} & set(headers)
     redirect = curl("-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", f"http://{NAME}/dashboard")
     assert redirect == f"301 https://{NAME}/dashboard"
     script = (

@@ -62,7 +62,7 @@ def build(
         ]
         for role in ROLES
     }
-    return FrontEnd(values, named, list(groups), sorted({name for names in groups.values() for name in names}))
+    return FrontEnd(values, named, sorted({name for names in groups.values() for name in names}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +71,9 @@ class FrontEnd:
 
     values: t.Mapping[str, t.Any]
     by_role: t.Mapping[str, t.Sequence[Machine]]
-    groups: t.Sequence[str]
     inventory: t.Sequence[str]
+    #: The typed variables of the roles that each machine runs.
+    on_machines: t.Mapping[str, t.Mapping[str, t.Any]] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, option: str) -> t.Any:
         return self.values[f"{PREFIX}{option}"]
@@ -153,6 +154,11 @@ class FrontEnd:
             and not DNS_NAME.fullmatch(self["endpoint_name"]),
             f"{PREFIX}endpoint_name is '{self['endpoint_name']}'; it has to be a DNS name in lower case, such as api.example.com,"
             " without a port.",
+        )
+        yield (
+            _ends_like(self["endpoint_name"], self["endpoint_port"]),
+            f"{PREFIX}endpoint_name is '{self['endpoint_name']}', which ends like {PREFIX}endpoint_port; write the address alone, and"
+            " where it does end so, all of its eight groups.",
         )
         version = VERSION.fullmatch(self["kubernetes_version"])
         yield (
@@ -373,3 +379,8 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _ends_like(address: str, port: int) -> bool:
+    """Whether an IPv6 address that is not written out ends like a port, which somebody may have meant."""
+    return _is_address(address) and 1 < address.count(":") < 7 and address.rpartition(":")[2] == str(port)

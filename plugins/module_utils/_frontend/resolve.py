@@ -130,11 +130,13 @@ def _resolve_one(
         return Resolved([], problems, typed.warnings, [])
     front_end = rules.build(typed.values, inventory.groups, addresses)
     inner = _inputs_of_roles(front_end, specs, inventory)
+    front_end = dataclasses.replace(front_end, on_machines=inner.values)
     return Resolved([front_end], problems + front_end.problems() + inner.problems, typed.warnings + inner.warnings, [])
 
 
 def _inputs_of_roles(front_end: kube_apiserver.FrontEnd, specs: t.Mapping[str, Spec], inventory: Inventory) -> Read:
-    """What is wrong with the variables of the roles that machines run, which may differ between machines."""
+    """The variables of the roles that machines run, by machine, for they may differ between machines."""
+    values: t.Dict[str, t.Any] = {}
     problems: t.List[str] = []
     warnings: t.List[str] = []
     for machine in front_end.machines:
@@ -143,9 +145,10 @@ def _inputs_of_roles(front_end: kube_apiserver.FrontEnd, specs: t.Mapping[str, S
             for variables in _given(inventory, f"{role}_", [machine.name]).values():
                 given.update(variables)
             found = read(specs[role], given, f"{role}_", _foreign(inventory, [machine.name]))
+            values.setdefault(machine.name, {}).update(found.values)
             problems += found.problems
             warnings += found.warnings
-    return Read({}, problems, warnings)
+    return Read(values, problems, warnings)
 
 
 def _foreign(inventory: Inventory, machines: t.Iterable[str]) -> t.Set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._kubeadm.cause import hairpin_later, hairpin_rule
 from .kube_apiserver import FrontEnd
 
 MEMBERS = ("control_plane", "worker")
@@ -42,7 +43,7 @@ def refusals(front_end: FrontEnd, run: Run) -> t.List[str]:
     """Why the run must not go on, a sentence each, before anything is changed."""
     return [
         sentence
-        for sentence in (_quorum(front_end, run), _last_proxy(front_end, run), _init(front_end, run))
+        for sentence in tuple(rule(front_end, run) for rule in (_quorum, _last_proxy, _init, _hairpin))
         if sentence
     ]
 
@@ -81,6 +82,19 @@ def _init(front_end: FrontEnd, run: Run) -> str:
     )
 
 
+def _hairpin(front_end: FrontEnd, run: Run) -> str:
+    """An init that would time out is refused whoever runs it: this run, or a user by hand afterwards."""
+    accepted = all(
+        front_end.on_machines.get(machine.name, {}).get("kubeadm_endpoint_accept_hairpin")
+        for machine in front_end.masters
+    )
+    if accepted or CONTROL_PLANE in run.roles.values():
+        return ""
+    version = f"v{front_end['kubernetes_version'].lstrip('v')}"
+    said = hairpin_rule(front_end["topology"], front_end["hairpin_cure"], version, front_end.endpoint)
+    return said and f"{said} Or set kubeadm_endpoint_accept_hairpin to true to go on all the same."
+
+
 def notes(front_end: FrontEnd, run: Run) -> t.List[str]:
     """What the run has to say before it begins, a line each."""
     found = []
@@ -99,7 +113,8 @@ def notes(front_end: FrontEnd, run: Run) -> t.List[str]:
             f"The load balancer of {front_end.name} differs from what is wanted and stays as it is, because the limit leaves out localhost;"
             " run this with --limit localhost to change it."
         )
-    return found
+    later = front_end["hairpin_cure"] == "none" and hairpin_later(front_end["topology"], "none", front_end.endpoint)
+    return [*found, *([f"Warning: {later}"] if later else [])]
 
 
 def _listed(names: t.Sequence[str]) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .versions import NOTHING, init_needs_endpoint, parse
@@ -14,7 +15,7 @@ CURES = (
     " kubeadm_endpoint_hairpin_cure to hosts_init or redirect_watch"
 )
 
-#: Words of the kubelet or of kubeadm, and what they mean.
+#: Patterns of the kubelet's or kubeadm's words, and what they mean.
 WORDS = (
     (
         "failed to pull image",
@@ -28,7 +29,12 @@ WORDS = (
     ),
     ("misconfiguration: kubelet cgroup driver", "kubelet and container runtime use different cgroup drivers"),
     ("address already in use", "a foreign process holds a port that a component needs"),
-    ("[ERROR Port-", "a foreign process holds a port that a component needs"),
+    (r"\[ERROR Port-", "a foreign process holds a port that a component needs"),
+    # Go's words are the same for both, but for the time that they name
+    (
+        "x509: certificate has expired or is not yet valid:? current time .* is after",
+        "a certificate has expired, which 'kubeadm certs check-expiration' shows on a master and 'kubeadm certs renew all' mends",
+    ),
     ("x509: certificate has expired or is not yet valid", "the clocks of the machines differ"),
     (
         "x509: certificate is valid for",
@@ -75,7 +81,7 @@ def likely_cause(
             f" kubeadm {what} waits for the endpoint whatever address its message names; {CURES}."
         )
     for words, meaning in WORDS:
-        if any(words.lower() in line.lower() for line in lines):
+        if any(re.search(words, line, re.IGNORECASE) for line in lines):
             return f"Most likely {meaning}."
     if any("[ERROR " in line for line in lines):
         return "kubeadm's own checks refuse this machine; their lines say why."

@@ -216,7 +216,8 @@ def test_layer_7_tells_of_the_client_and_keeps_web_sockets(rendered):
     front = section(text, "frontend rancher")
     assert "bind :443 ssl crt rancher.pem ssl-min-ver TLSv1.2 alpn h2,http/1.1" in front
     assert "http-request set-header X-Forwarded-Proto https" in front and "option forwardfor" in front
-    assert "http-request del-header X-Forwarded-For" in front
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP"):
+        assert f"http-request del-header {header}" in front
     assert "http-request redirect scheme https code 301" in section(text, "frontend rancher_redirect")
     back = section(text, "backend rancher")
     assert "timeout tunnel 1800s" in back and f"server master-1 {MASTERS[0]['address']}:80" in back
@@ -231,7 +232,8 @@ def test_everything_that_a_listen_can_say(rendered):
     assert "tcp-request session reject if { src 192.0.2.66 }" in front
     assert "tcp-request session reject unless { src 192.0.2.0/24 2001:db8::/32 }" in front
     assert "tcp-request connection reject if { src 192.0.2.66 }" in section(text, "frontend tcp")
-    assert "http-request del-header X-Forwarded-For unless from_trusted_proxy" in front
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP"):
+        assert f"http-request del-header {header} unless from_trusted_proxy" in front
     assert {"timeout client 10m", "timeout http-request 4s", "maxconn 50"} <= set(front)
     assert "http-response set-header X-Served-By %[hostname]" in front
     assert {

@@ -33,6 +33,13 @@ CASES = {
         "kubeadm_endpoint_init_skip_phases": ["addon"],
     },
     "old": {**BASE, "kubeadm_endpoint_kubernetes_version": "1.26.15"},
+    "names": {
+        **BASE,
+        "kubeadm_endpoint_masters": [
+            {"name": "Master_1", "address": "192.0.2.11"},
+            {"name": "Master-2", "address": "192.0.2.12"},
+        ],
+    },
     "own": {**BASE, "kubeadm_endpoint_advertise_address": "198.51.100.2"},
 }
 TEMPLATE = "{{ {'cluster': __kubeadm_endpoint_cluster, 'init': __kubeadm_endpoint_init_node, 'join': __kubeadm_endpoint_join_node} | to_json }}"
@@ -62,6 +69,12 @@ def test_names_in_the_certificate_are_complete(found):
     wanted = {"api.example.com", "192.0.2.100", "next.example.com", "127.0.0.1", "localhost", "203.0.113.7"}
     wanted |= {machine[key] for machine in MASTERS + BALANCERS for key in ("name", "address")}
     assert set(names) == wanted and len(names) == len(wanted)
+
+
+def test_a_machine_whose_name_is_no_dns_name_is_in_the_certificate_by_its_address(found):
+    names = found["names"]["cluster"]["cert_sans"]
+    assert "master-2" in names and "192.0.2.11" in names
+    assert not [name for name in names if "_" in name or name != name.lower()]
 
 
 def test_flags_of_the_user_come_on_top(found):

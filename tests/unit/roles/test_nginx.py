@@ -184,8 +184,17 @@ def test_layer_7_tells_of_the_client_and_keeps_web_sockets(rendered):
         "return 301 https://$host$request_uri;", "proxy_set_header X-Forwarded-Proto $scheme;",
         "proxy_set_header X-Forwarded-For $remote_addr;", "proxy_read_timeout 1800s;", "proxy_buffering off;",
         "proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Host $http_host;",
+        'proxy_set_header X-Forwarded-Host "";', 'proxy_set_header Forwarded "";', 'proxy_set_header X-Real-IP "";',
     ):  # fmt: skip
         assert f" {line}\n" in text, line
+
+
+def test_what_a_proxy_that_is_trusted_says_is_passed_on(rendered):
+    text = rendered["edge"]
+    assert re.search(
+        r'map "\$clusterfront_trusted_\d+:\$http_x_forwarded_host" \$clusterfront_host_\d+ {\n        default "";', text
+    )
+    assert re.search(r"proxy_set_header X-Real-IP \$clusterfront_real_ip_\d+;", text)
 
 
 def test_listens_that_share_a_port(rendered):

@@ -140,6 +140,7 @@ PUBLIC = {**NEEDED, "kube_apiserver_topology": "public"}
         ({"kube_apiserver_endpoint_name": ""}, {}, "both have to be given"),
         ({"kube_apiserver_name": "a b"}, {}, "kube_apiserver_name is 'a b'"),
         ({"kube_apiserver_endpoint_name": "API.example.com:6443"}, {}, "it has to be a DNS name in lower case"),
+        ({"kube_apiserver_endpoint_name": "2001:db8::10:6443"}, {}, "which ends like kube_apiserver_endpoint_port"),
         ({"kube_apiserver_kubernetes_version": "1.33"}, {}, "it has to be a whole version from 1.22.0 on"),
         ({"kube_apiserver_kubernetes_version": "1.21.3"}, {}, "it has to be a whole version from 1.22.0 on"),
         ({"kube_apiserver_kubernetes_version": 1.3}, {}, "so write it in quotes"),
@@ -265,6 +266,10 @@ def run(machines=None, silent=(), controller=True, roles=None, differs=False):
     return Run(machines, [name for name in machines if name not in silent], controller, roles or {}, differs)
 
 
+#: A kubeadm whose init needs the endpoint.
+OLD = {**DIRECT, "kube_apiserver_kubernetes_version": "1.33.4"}
+
+
 @pytest.mark.parametrize(
     ("play", "found_by", "sentence"),
     [
@@ -278,6 +283,11 @@ def run(machines=None, silent=(), controller=True, roles=None, differs=False):
         (KUBEADM, run(silent=["m3"], roles={"m1": "fresh", "m2": "fresh"}), "m3 could not be asked, so kubeadm init might make a second"),
         (KUBEADM, run(silent=["m3"], roles={"m1": "control_plane", "m2": "fresh"}), ""),
         (KUBEADM, run(["m1"], roles=FRESH), ""),
+        (OLD, run(), "Hairpin: the masters are the servers of the private SLB api.example.com:6443"),
+        (OLD, run(roles={"m1": "control_plane"}), ""),
+        ({**OLD, "kubeadm_endpoint_accept_hairpin": "yes"}, run(), ""),
+        ({**OLD, "kube_apiserver_hairpin_cure": "hosts_init"}, run(), ""),
+        (DIRECT, run(), ""),
     ],
 )  # fmt: skip
 def test_a_run_goes_on_where_that_is_safe(play, found_by, sentence):
@@ -294,6 +304,9 @@ def test_a_run_says_who_does_not_answer_and_what_it_leaves():
     ]
     assert notes(one, run(silent=["m3", "w1"]))[0].startswith(
         "m3 and w1 do not answer. The run goes on with the others, leaves them as they are,"
+    )
+    assert notes(front_end(play=DIRECT), run())[0].startswith(
+        "Warning: On masters nobody gets an answer from api.example.com:6443"
     )
     assert notes(one, run(["m1"], controller=False, differs=True)) == [
         "The limit leaves out m2, m3, lb1, lb2, w1 and c1; nothing is changed there.",

@@ -163,6 +163,10 @@ def test_the_hairpin_is_known_before_any_packet():
         assert cause.hairpin_rule(topology, cure, version, "a:1") == ""
 
 
+#: The words of Go's crypto/x509, which name the time.
+EXPIRED = "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time"
+
+
 def test_what_the_hairpin_stops_later_is_said():
     assert "kube-proxy" in cause.hairpin_later("private_direct", "hosts_init", "a:1")
     assert cause.hairpin_later("private_direct", "redirect_watch", "a:1") == ""
@@ -180,6 +184,20 @@ def test_what_the_hairpin_stops_later_is_said():
         ({"result": "refused"}, True, False, [], "does not find it healthy yet"),
         ({"result": "refused"}, False, False, [], "never became ready"),
         ({"result": "refused"}, False, False, ["x: Running with swap on is not supported"], "swap is on"),
+        (
+            {},
+            False,
+            False,
+            [f"{EXPIRED} 2026-11-30T10:00:00Z is after 2026-11-29T10:00:00Z"],
+            "a certificate has expired",
+        ),
+        (
+            {},
+            False,
+            False,
+            [f"{EXPIRED} 2026-11-30T10:00:00Z is before 2026-12-01T10:00:00Z"],
+            "the clocks of the machines differ",
+        ),
         ({}, False, False, ["[ERROR Port-6443]: Port 6443 is in use"], "a foreign process holds a port"),
         ({}, False, False, ["[ERROR FileContent]: x"], "kubeadm's own checks refuse this machine"),
     ],
