@@ -237,9 +237,9 @@ def failed_targets(log: str) -> int:
 
 
 def molecule(stage: Stage, chosen: t.Sequence[str] = ()) -> None:
-    """Every Molecule scenario on the shared lab, with real traffic."""
+    """The main job, ingress and Rancher on a shared lab, with real traffic; -s takes any scenario."""
     there = sorted(path.parent.name for path in (stage.tree / "molecule").glob("*/molecule.yml"))
-    others = ("default", KUBEADM, REGISTRAR)
+    others = ("default", KUBEADM, REGISTRAR, *LAN)
     lab = {f"CFHA_TEST_{name}": os.environ[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")}
     run_molecule(stage, chosen or [name for name in there if name not in others], lab)
 
@@ -288,8 +288,15 @@ def own(lab: t.Mapping[str, str]) -> dict[str, str]:
     return {name: lab.get(name) or lab[name.replace("CFHA_", "CFHA_TEST_")] for name in ("CFHA_SANDBOX", "CFHA_PORT")}
 
 
-#: Scenarios with a sandbox, and a stage, of their own.
+#: Scenarios with a sandbox, and a stage, of their own; those of the LAN have no cloud.
 KUBEADM, REGISTRAR = "kubeadm", "registrar"
+LAN = ("haproxy", "nginx")
+
+
+def balancers(stage: Stage) -> None:
+    """HAProxy and nginx on a LAN of their own, under real traffic while things break."""
+    lab = sandbox("b", 70)
+    run_molecule(stage, LAN, {f"CFHA_TEST_{name}": lab[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")})
 
 
 def registrar(stage: Stage) -> None:
@@ -352,7 +359,7 @@ def bench(stage: Stage) -> None:
 #: Stages that need nothing of the machine but its time stand behind those that wait for timers, hosts and traffic.
 COMPUTING = (lint, galaxy, unit, engine, modules, integration, sanity)
 #: Two such lanes, and not three: the machine's watches of files are enough for the hosts of two.
-WAITING = ((molecule, kubeadm), (emulator, lab, quickstart, readme, registrar))
+WAITING = ((molecule, kubeadm), (balancers, quickstart, readme, registrar, emulator, lab))
 #: Stages that measure have the machine for themselves.
 ALONE = (bench,)
 STAGES: dict[str, t.Callable[[Stage], None]] = {
