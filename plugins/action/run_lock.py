@@ -115,6 +115,24 @@ def alive(run: dict[str, t.Any]) -> bool:
 
 
 def started(pid: int) -> str | None:
-    """When a process began, so that a number that is used again is not mistaken for it."""
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    """When a process began, so that a number that is used again is not mistaken for it: ticks since a boot, proc_pid_stat(5)."""
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        # a controller without /proc, such as macOS
+        return _by_ps(pid)
+    try:
+        fields = (
+            pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return None
+    return f"{boot} {fields[19]}"
+
+
+def _by_ps(pid: int) -> str | None:
+    """The same by ps, in a time that is the same for whoever asks."""
+    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C"}
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return shown.stdout.strip() or None

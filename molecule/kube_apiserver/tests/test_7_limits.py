@@ -12,7 +12,7 @@ ALL = (*MASTERS, *PROXIES, CLIENT)
 #: What a run might change on a machine: the names that it knows, the release that HAProxy serves from, and what kubeadm is told.
 LOOK = (
     "grep -v '^#' /etc/hosts | grep api.example.com; readlink /etc/haproxy/current; stat -c '%n %Y' /etc/hosts"
-    " /etc/haproxy/current /etc/kubernetes/kubeadm-config.yaml 2>/dev/null"
+    " /etc/haproxy/current /etc/kubernetes/kubeadm-config.yaml 2>/dev/null; true"
 )
 #: A change of every HAProxy node.
 CHANGE = ("-e", "haproxy_timeout_connect=3s")

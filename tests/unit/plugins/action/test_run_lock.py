@@ -73,6 +73,35 @@ def test_a_lock_whose_run_was_killed_is_taken_over(path, other):
     assert json.loads(path.read_text()) == mine()
 
 
+def test_the_time_zone_of_who_asks_is_no_matter(path, other, monkeypatch):
+    run_lock.take(path, mine(other.pid))
+    for zone in ("Asia/Shanghai", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        with pytest.raises(AnsibleActionFail, match="is changing this front end"):
+            run_lock.take(path, mine())
+
+
+def test_without_proc_ps_tells_the_same_in_any_zone(other, monkeypatch):
+    told = set()
+    for zone in ("UTC", "Asia/Shanghai"):
+        monkeypatch.setenv("TZ", zone)
+        told.add(run_lock._by_ps(other.pid))
+    assert len(told) == 1 and None not in told
+    monkeypatch.setattr(run_lock, "pathlib", NoProc)
+    assert run_lock.started(other.pid) in told
+    other.kill()
+    other.wait()
+    assert run_lock.started(other.pid) is None
+
+
+class NoProc:
+    """A controller without /proc."""
+
+    @staticmethod
+    def Path(*parts):
+        raise OSError(parts)
+
+
 def test_a_process_number_that_is_used_again(path, other):
     run_lock.take(path, {**mine(other.pid), "started": "Thu Jan  1 00:00:00 1970"})
     run_lock.take(path, mine())
