@@ -8,8 +8,8 @@ import pathlib
 import typing as t
 import uuid
 
-import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Undefined
@@ -145,7 +145,7 @@ def plain(value: t.Any) -> t.Any:
 def spec_of(role: str) -> Spec:
     """The options of a role's main entry point."""
     text = (ROLES / role / "meta/argument_specs.yml").read_text(encoding="utf-8")
-    return t.cast(Spec, yaml.safe_load(text)["argument_specs"]["main"]["options"])
+    return t.cast(Spec, yaml_load(text)["argument_specs"]["main"]["options"])
 
 
 def _raw(hostvars: t.Any, resolved: t.Any) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:

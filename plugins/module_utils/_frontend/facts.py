@@ -58,7 +58,7 @@ class Found:
 
 def unresolved(unknown: t.Sequence[str]) -> Facts:
     """The facts of a resolution that has to wait for those of machines."""
-    return {"unknown": list(unknown), "all": [], "machines": {}, "notes": [], "elsewhere": []}
+    return {"unknown": list(unknown), "all": [], "shared": {}, "machines": {}, "notes": [], "elsewhere": []}
 
 
 def refusals(resolved: Resolved, found: Found) -> t.List[str]:
@@ -84,9 +84,9 @@ def of(resolved: Resolved, found: Found) -> Facts:
     parts: t.Dict[str, Facts] = {}
     told: t.List[str] = []
     for front_end in resolved.front_ends:
-        whole = _whole(front_end, found)
-        for machine in front_end.machines:
-            parts[machine.name] = {**whole, **front_end.part(machine.name)}
+        parts.update(
+            {machine.name: {"machine": True, **front_end.part(machine.name)} for machine in front_end.machines}
+        )
         if found.compared is not None:
             told += notes(front_end, found.run(front_end))
             told += [
@@ -97,6 +97,8 @@ def of(resolved: Resolved, found: Found) -> Facts:
         "run": found.token,
         "unknown": [],
         "all": [_for_the_cloud(front_end, found) for front_end in resolved.front_ends],
+        # once, and not for each machine
+        "shared": {front_end.name: _whole(front_end, found) for front_end in resolved.front_ends},
         "machines": parts,
         "elsewhere": [
             {"name": machine.name, "port": front_end["port"]}
@@ -130,15 +132,15 @@ def _whole(front_end: FrontEnd, found: Found) -> Facts:
     """What is the same for all machines of a front end."""
     return {
         "run": found.token,
-        "machine": True,
         "slb": front_end.topology.address_type is not None,
         "run_kubeadm": front_end["run_kubeadm"],
         "joining": _joining(front_end, found),
         "settled": _settled(front_end, found),
         "endpoint": front_end.endpoint_inputs(),
         "proxy_inputs": front_end.proxy(),
-        "address": _address(front_end, found),
-        "nodes": {machine.name: machine.as_dict() for machine in front_end.machines},
+        # apart, because a template of Ansible has no none
+        "address": _address(front_end, found) or "",
+        "address_known": _address(front_end, found) is not None,
         "masters": [machine.name for machine in front_end.masters],
     }
 

@@ -319,6 +319,7 @@ class FrontEnd:
         local = node and self.topology.name_leads_to == LOOPBACK
         return {
             "front_end": self.name,
+            "own_address": next((machine.address for machine in self.machines if machine.name == name), ""),
             "master": any(machine.name == name for machine in self.masters),
             "node": node,
             "proxy": any(machine.name == name for machine in self.proxies),

@@ -121,7 +121,7 @@ def test_what_follows_from_facts_is_unknown_until_they_are_gathered(inventory):
         inventory(BY_FACTS, ini=ini, gathered=True)
     known = {"m2": {"default_ipv4": {"address": "192.0.2.12"}}}
     told = inventory(BY_FACTS, ini=ini, facts=known, gathered=True)["ansible_facts"]["__front_ends"]
-    assert told["machines"]["m1"]["nodes"]["m2"] == {"name": "m2", "address": "192.0.2.12"}
+    assert told["machines"]["m2"]["own_address"] == "192.0.2.12"
 
 
 def test_all_that_is_wrong_comes_at_once_before_anything_else(inventory):

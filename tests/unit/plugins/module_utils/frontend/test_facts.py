@@ -62,7 +62,8 @@ def test_masters_that_the_limit_leaves_out_are_asked_all_the_same():
     ],
 )
 def test_an_address_that_nobody_told_is_not_known(given, address):
-    assert met(**given)[1]["machines"]["m1"]["address"] == address
+    shared = met(**given)[1]["shared"]["prod-api"]
+    assert (shared["address"], shared["address_known"]) == (address or "", address is not None)
 
 
 def test_a_front_end_is_settled_where_cloud_and_all_machines_are_as_they_were():
@@ -77,7 +78,7 @@ def test_a_front_end_is_settled_where_cloud_and_all_machines_are_as_they_were():
         ({"compared": [], "looked": same, "play": {**NEEDED, "kube_apiserver_topology": "existing"}}, True),
     ):
         told = met(**given)[1]
-        assert told["machines"]["m1"]["settled"] is settled and told["all"][0]["settled"] is settled, given
+        assert told["shared"]["prod-api"]["settled"] is settled and told["all"][0]["settled"] is settled, given
 
 
 def test_nodes_of_the_run_that_are_no_members_join():
@@ -120,11 +121,13 @@ def test_the_cloud_is_left_where_the_limit_leaves_out_localhost():
 
 
 def test_facts_of_machines_come_first_where_they_are_needed():
-    assert facts.unresolved(["m1"]) == {"unknown": ["m1"], "all": [], "machines": {}, "notes": [], "elsewhere": []}
+    assert facts.unresolved(["m1"]) == {
+        "unknown": ["m1"], "all": [], "shared": {}, "machines": {}, "notes": [], "elsewhere": [],
+    }  # fmt: skip
 
 
 def test_an_endpoint_of_somebody_else_has_no_document():
     existing = {**NEEDED, "kube_apiserver_topology": "existing", "kube_apiserver_endpoint_address": "192.0.2.9"}
     told = met(play=existing, compared=[])[1]
-    assert told["all"][0]["document"] == {} and told["machines"]["m1"]["address"] == "192.0.2.9"
+    assert told["all"][0]["document"] == {} and told["shared"]["prod-api"]["address"] == "192.0.2.9"
     assert met(play=DIRECT)[1]["all"][0]["report"]["name"] == "prod-api"

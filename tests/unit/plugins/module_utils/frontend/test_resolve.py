@@ -213,7 +213,8 @@ def test_openings_are_those_of_health_checks_and_clients():
 def test_each_machine_has_its_part():
     one = front_end()
     assert one.part("m1") == {
-        "front_end": "prod-api", "master": True, "node": True, "proxy": False, "asks": True, "local_address": "",
+        "front_end": "prod-api", "own_address": "192.0.2.11", "master": True, "node": True, "proxy": False, "asks": True,
+        "local_address": "",
     }  # fmt: skip
     assert one.part("lb1")["proxy"] and not one.part("lb1")["asks"] and not one.part("c1")["node"]
     assert one.proxy()["program"] == "haproxy" and one.proxy()["bind_port"] == 8888
