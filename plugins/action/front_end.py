@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Fails with all that is wrong at once; returns facts, which belong to localhost."""
+        """Fails with all that is wrong at once."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
         dummy, options = self.validate_argument_spec(
@@ -52,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         specs = {role: spec_of(role) for role in (kind, *RUNS[kind])}
         resolved = resolve(kind, specs, self._inventory(variables, prefixes))
         if resolved.unknown and not options["gathered"]:
-            return {"changed": False, "ansible_facts": {"__front_ends": facts.unresolved(resolved.unknown)}}
+            return {"changed": False, "front_ends": facts.unresolved(resolved.unknown)}
         if resolved.problems:
             raise AnsibleActionFail(" ".join(resolved.problems))
         hostvars = variables["hostvars"]
@@ -71,8 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         refused = facts.refusals(resolved, run)
         if refused:
             raise AnsibleActionFail(" ".join(refused))
-        found = facts.of(resolved, run)
-        result = {"changed": False, "ansible_facts": {"__front_ends": found}, "notes": found["notes"]}
+        result = {"changed": False, "front_ends": facts.of(resolved, run)}
         # once for a run: when it begins
         return {**result, "warnings": resolved.warnings} if options["compared"] is None else result
 
@@ -123,7 +122,9 @@ class Variables(t.Mapping[str, t.Any]):
 def known(templar: t.Any, value: t.Any) -> t.Any:
     """A value without what Ansible adds to it, or unknown with the reason."""
     try:
-        return plain(templar.template(value))
+        found = plain(templar.template(value))
+        # ansible-core 2.18 leaves what another machine's value lacks as it is written
+        return Unknown(f"it follows from {found}") if isinstance(found, str) and "{{" in found else found
     except (AnsibleError, UndefinedError) as error:
         return Unknown(str(getattr(error, "message", error)).splitlines()[0].rstrip("."))
 

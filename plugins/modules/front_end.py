@@ -66,17 +66,39 @@ EXAMPLES = r"""
     kind: kube_apiserver
   run_once: true
   delegate_to: localhost
-  delegate_facts: true
+  register: resolved
+
+- name: Show what the machines are
+  ansible.builtin.debug:
+    msg: "{{ resolved.front_ends.machines }}"
 """
 
 RETURN = r"""
-ansible_facts:
-  description: The fact C(__front_ends), which the playbooks of this collection read.
+front_ends:
+  description: What the playbooks of this collection read.
   returned: success
   type: dict
-notes:
-  description: What the run has to say before it begins, a line each.
-  returned: when nothing is unknown any more
-  type: list
-  elements: str
+  contains:
+    unknown:
+      description: The machines whose facts have to be gathered first. Where there are some, nothing else is told.
+      type: list
+      elements: str
+    all:
+      description: Each front end as localhost needs to know it, with its document, the options of M(clusterfront.ha.slb_frontend).
+      type: list
+      elements: dict
+    shared:
+      description: By the name of a front end, what is the same for all its machines.
+      type: dict
+    machines:
+      description: By the name of a machine, what it is to its front end.
+      type: dict
+    elsewhere:
+      description: The masters that the limit leaves out, which are asked all the same.
+      type: list
+      elements: dict
+    notes:
+      description: What the run has to say before it begins, a line each.
+      type: list
+      elements: str
 """

@@ -64,7 +64,7 @@ def inventory(tmp_path):
 
 
 def names(result):
-    return [one["name"] for one in result["ansible_facts"]["__front_ends"]["all"]]
+    return [one["name"] for one in result["front_ends"]["all"]]
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def names(result):
 def test_variables_may_stand_anywhere_whoever_runs(inventory, files, runner):
     result = inventory(files, runner=runner)
     assert names(result) == ["prod-api"]
-    assert set(result["ansible_facts"]["__front_ends"]["machines"]) == {"m1", "m2", "m3", "lb1", "lb2"}
+    assert set(result["front_ends"]["machines"]) == {"m1", "m2", "m3", "lb1", "lb2"}
 
 
 def test_text_of_an_ini_inventory_is_typed(inventory):
     text = "kube_apiserver_run_kubeadm='no'\nkube_apiserver_port='6444'\nkube_apiserver_allow=192.0.2.0/24\n"
     ini = f"{HOSTS}[all:vars]\n{text}{NEEDED.replace(': ', '=')}"
-    told = inventory({}, ini=ini)["ansible_facts"]["__front_ends"]["all"][0]
+    told = inventory({}, ini=ini)["front_ends"]["all"][0]
     assert told["run_kubeadm"] is False
     assert told["openings"][1]["ports"] == [6444]
     assert told["document"]["access_lists"][0]["entries"] == [{"cidr": "192.0.2.0/24"}]
@@ -96,13 +96,13 @@ def test_variables_of_a_play_win_over_those_of_machines(inventory, tmp_path):
     play = 'kube_apiserver_name: play-api\nkube_apiserver_endpoint_name: "{{ kube_apiserver_name }}.example.com"\n'
     (tmp_path / "play.yml").write_text(play)
     result = inventory({"group_vars/all.yml": NEEDED}, play=[str(tmp_path / "play.yml")])
-    told = result["ansible_facts"]["__front_ends"]["all"][0]
+    told = result["front_ends"]["all"][0]
     assert (told["name"], told["report"]["endpoint"]) == ("play-api", "play-api.example.com:6443")
 
 
 def test_templates_see_other_machines_and_groups(inventory):
     allow = "kube_apiserver_allow: \"{{ groups['masters'] | map('extract', hostvars, 'private_ip') | map('regex_replace', '$', '/32') }}\"\n"
-    told = inventory({"group_vars/all.yml": NEEDED + allow})["ansible_facts"]["__front_ends"]["all"][0]
+    told = inventory({"group_vars/all.yml": NEEDED + allow})["front_ends"]["all"][0]
     assert [entry["cidr"] for entry in told["document"]["access_lists"][0]["entries"]][0] == "192.0.2.11/32"
 
 
@@ -114,14 +114,20 @@ BY_FACTS = {
 
 def test_what_follows_from_facts_is_unknown_until_they_are_gathered(inventory):
     ini = HOSTS.replace(" private_ip=192.0.2.12", "")
-    assert inventory(BY_FACTS, ini=ini)["ansible_facts"]["__front_ends"]["unknown"] == ["m2"]
+    assert inventory(BY_FACTS, ini=ini)["front_ends"]["unknown"] == ["m2"]
     with pytest.raises(
         AnsibleActionFail, match="^m2 has an address in private_ip that follows from facts nobody could gather"
     ):
         inventory(BY_FACTS, ini=ini, gathered=True)
     known = {"m2": {"default_ipv4": {"address": "192.0.2.12"}}}
-    told = inventory(BY_FACTS, ini=ini, facts=known, gathered=True)["ansible_facts"]["__front_ends"]
+    told = inventory(BY_FACTS, ini=ini, facts=known, gathered=True)["front_ends"]
     assert told["machines"]["m2"]["own_address"] == "192.0.2.12"
+
+
+def test_what_another_machine_does_not_know_is_unknown_too(inventory):
+    ini = HOSTS.replace(" private_ip=192.0.2.12", "").replace(" private_ip=192.0.2.13", "")
+    files = {**BY_FACTS, "host_vars/m3.yml": "private_ip: \"{{ hostvars['m2'].private_ip | replace('12', '13') }}\"\n"}
+    assert inventory(files, ini=ini)["front_ends"]["unknown"] == ["m2", "m3"]
 
 
 def test_all_that_is_wrong_comes_at_once_before_anything_else(inventory):
