@@ -61,6 +61,14 @@ def test_a_limit_without_a_dead_machine_keeps_the_cloud_and_the_name(lab_restore
     assert requests and not failures(requests)
 
 
+def test_a_dead_master_outside_of_the_limit_stops_nothing(lab_restored) -> None:
+    until(all_well, "health of all")
+    kill("master-3")
+    run = deployed("--limit", "haproxy-2")
+    assert "The limit leaves out" in run.output
+    resolves_everywhere(*[name for name in ALL if name != "master-3"])
+
+
 def test_a_machine_that_does_not_answer_is_named_and_left(lab_restored) -> None:
     until(all_well, "health of all")
     kill("haproxy-1")
