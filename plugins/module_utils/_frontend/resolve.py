@@ -97,9 +97,9 @@ def _resolve_one(
     """The front end of a name."""
     rules, prefix, spec = KINDS[kind], KINDS[kind].PREFIX, specs[kind]
     own = [machine for machine, its in named.items() if its == name]
-    # the names of groups come first, for they say which machines there are
-    groups_given = _given(inventory, prefix, own, [option for option in spec if option.endswith("_group")])
-    machines = rules.machines_of(read(spec, agreed(spec, groups_given)[0], prefix).values, inventory.groups)
+    # the names of groups, and of machines that are gone, come first, for they say which machines there are
+    members = _given(inventory, prefix, own, [option for option in spec if option.endswith(("_group", "_gone"))])
+    machines = rules.machines_of(read(spec, agreed(spec, members)[0], prefix).values, inventory.groups)
     strangers = [machine for machine in machines if named.get(machine, name) != name]
     speakers = [machine for machine in machines if machine not in strangers]
     values, problems = agreed(spec, _given(inventory, prefix, [CONTROLLER] * (CONTROLLER in own) + speakers or own))

@@ -165,6 +165,8 @@ def test_a_machine_that_is_gone_is_left_out_everywhere():
     one = front_end(play={**DIRECT, "kube_apiserver_gone": "m3"})
     assert [machine.name for machine in one.masters] == ["m1", "m2"]
     assert "192.0.2.13" not in str(one.document()) + str(one.endpoint_inputs()) + str(one.report())
+    # nor is it asked for its address
+    front_end(play={}, everywhere={**DIRECT, "kube_apiserver_gone": ["m3"]}, m3={"private_ip": Unknown()})
 
 
 def test_the_document_of_each_topology():
