@@ -35,11 +35,22 @@ def read_bytes(path: str) -> bytes | None:
         return None
 
 
+@contextmanager
+def naming(path: str) -> t.Iterator[None]:
+    """Name the file in an error that does not: a full disk is met where the name is not known any more."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
 def write(path: str, data: str | bytes, mode: int) -> None:
     """Write a file whole: a run that is killed leaves the old one or the new one."""
     handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=STAGED)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())

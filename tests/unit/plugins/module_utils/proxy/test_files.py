@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from ansible_collections.clusterfront.ha.plugins.module_utils._proxy import files
 
 
@@ -67,3 +69,13 @@ def test_the_drop_in_comes_and_goes(settings):
     files.put_unit_file(settings, None)
     files.put_unit_file(settings, None)
     assert files.read(settings.unit_file) is None
+
+
+def test_a_full_disk_is_told_with_the_file_that_it_was_met_at(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: '/etc/haproxy/haproxy.cfg'"):
+        with files.naming("/etc/haproxy/haproxy.cfg"), open("/dev/full", "w", encoding="utf-8") as file:
+            file.write("x")
+    # one that has a name keeps it
+    with pytest.raises(OSError, match="No such file or directory: '/none'"):
+        with files.naming("/etc/haproxy/haproxy.cfg"), open("/none", encoding="utf-8"):
+            pass
