@@ -16,7 +16,6 @@ import tempfile
 import time
 import typing as t
 
-from .._proxy.files import naming
 from .api import KUBERNETES, ApiError, anonymous, kubeconfig_data
 from .state import Found, remarks
 from .versions import Version, parse
@@ -78,7 +77,7 @@ def set_mark(**words: str) -> None:
 
 def write_mark(path: str, words: t.Mapping[str, str]) -> None:
     os.makedirs(os.path.dirname(MARK), mode=0o700, exist_ok=True)
-    with naming(path), open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8") as file:
         json.dump(words, file)
         file.flush()
         os.fsync(file.fileno())
@@ -201,7 +200,7 @@ def without_own_line(text: str) -> str:
 
 def write_hosts(text: str) -> None:
     """In place, for the file may be a mount."""
-    with naming(HOSTS), open(HOSTS, "r+", encoding="utf-8") as file:
+    with open(HOSTS, "r+", encoding="utf-8") as file:
         file.write(text)
         file.truncate()
 
