@@ -69,6 +69,16 @@ VARIABLES: dict[str, t.Any] = {
         "engines": {"podman": "/run/podman/podman.sock"}, "directory": "/var/lib/clusterfront-registrar", "interval": 60,
     },
 }  # fmt: skip
+#: The variables of the play that examples of a module presuppose.
+OF_PLAYS: dict[str, t.Any] = {
+    "front_end": {
+        "kube_apiserver_name": "prod-api",
+        "kube_apiserver_topology": "existing",
+        "kube_apiserver_endpoint_name": "api.example.com",
+        "kube_apiserver_masters_group": "web",
+        "kube_apiserver_gone": ["web-2"],
+    }
+}
 #: The inventory that examples presuppose: the servers of a group, with the number of their CPUs.
 HOSTS: list[catalogue.Task] = [
     {
@@ -132,6 +142,7 @@ def test_examples_of_a_module_work(name: str, world: World, play: t.Any) -> None
                 "hosts": "localhost",
                 "gather_facts": False,
                 "module_defaults": defaults,
+                "vars": OF_PLAYS.get(name, {}),
                 "tasks": [
                     *HOSTS,
                     *(task for number, example in enumerate(examples) for task in steps(world, example, number)),
