@@ -29,11 +29,17 @@ FRESH = {"m1": "fresh", "m2": "fresh", "m3": "fresh"}
 
 
 def found(
-    play: dict[str, t.Any] = NEEDED, groups: dict[str, list[str]] = GROUPS, everywhere: t.Any = None, **machines: t.Any
+    play: dict[str, t.Any] | None = None,
+    groups: dict[str, list[str]] | None = None,
+    everywhere: t.Any = None,
+    **machines: t.Any,
 ) -> Resolved:
     """The resolution of an inventory; everywhere are variables of group_vars/all, machines has those of single ones."""
     variables = {name: {"private_ip": f"192.0.2.{number}"} for name, number in ADDRESSES.items()}
     variables["localhost"] = {}
     for name in variables:
         variables[name] = {**variables[name], **(everywhere or {}), **machines.get(name, {})}
-    return resolve("kube_apiserver", SPECS, Inventory({"all": list(ADDRESSES), **groups}, variables, play))
+    inventory = Inventory(
+        {"all": list(ADDRESSES), **(GROUPS if groups is None else groups)}, variables, NEEDED if play is None else play
+    )
+    return resolve("kube_apiserver", SPECS, inventory)
