@@ -181,6 +181,11 @@ def sandbox(suffix: str, ports: int) -> dict[str, str]:
     return {"CFHA_SANDBOX": os.environ["CFHA_SANDBOX"] + suffix, "CFHA_PORT": port, **endpoints}
 
 
+def as_lab(environment: t.Mapping[str, str]) -> dict[str, str]:
+    """The sandbox of an environment, as Molecule's configuration reads it."""
+    return {f"CFHA_TEST_{name}": environment[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")}
+
+
 def readme(stage: Stage) -> None:
     """README's commands, line by line, on the oldest and the newest ansible-core."""
     pythons = {version: find_python(version) for version in (OLDEST, NEWEST)}
@@ -240,8 +245,7 @@ def molecule(stage: Stage, chosen: t.Sequence[str] = ()) -> None:
     """The main job, ingress and Rancher on a shared lab, with real traffic; -s takes any scenario."""
     there = sorted(path.parent.name for path in (stage.tree / "molecule").glob("*/molecule.yml"))
     others = ("default", KUBEADM, REGISTRAR, *LAN)
-    lab = {f"CFHA_TEST_{name}": os.environ[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")}
-    run_molecule(stage, chosen or [name for name in there if name not in others], lab)
+    run_molecule(stage, chosen or [name for name in there if name not in others], as_lab(os.environ))
 
 
 def run_molecule(stage: Stage, scenarios: t.Sequence[str], lab: t.Mapping[str, str]) -> None:
@@ -295,14 +299,12 @@ LAN = ("haproxy", "nginx")
 
 def balancers(stage: Stage) -> None:
     """HAProxy and nginx on a LAN of their own, under real traffic while things break."""
-    lab = sandbox("b", 70)
-    run_molecule(stage, LAN, {f"CFHA_TEST_{name}": lab[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")})
+    run_molecule(stage, LAN, as_lab(sandbox("b", 70)))
 
 
 def registrar(stage: Stage) -> None:
     """Containers that register themselves with SLB, while engines, hosts and the cloud break."""
-    lab = sandbox("c", 40)
-    run_molecule(stage, [REGISTRAR], {f"CFHA_TEST_{name}": lab[f"CFHA_{name}"] for name in ("SANDBOX", "PORT")})
+    run_molecule(stage, [REGISTRAR], as_lab(sandbox("c", 40)))
 
 
 def kubernetes_builder(thorough: bool) -> list[str]:

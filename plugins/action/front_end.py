@@ -25,8 +25,6 @@ from ansible_collections.clusterfront.ha.plugins.module_utils._frontend.resolve 
 )
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
-#: The roles that each kind runs on machines, whose variables are read, too.
-RUNS = {"kube_apiserver": ("kubeadm_endpoint", "haproxy", "nginx")}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -48,23 +46,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         kind = options["kind"]
-        prefixes = (KINDS[kind].PREFIX, *(f"{role}_" for role in RUNS[kind]))
-        specs = {role: spec_of(role) for role in (kind, *RUNS[kind])}
-        resolved = resolve(kind, specs, self._inventory(variables, prefixes))
+        runs = KINDS[kind].RUNS
+        inventory = self._inventory(variables, (KINDS[kind].PREFIX, *(f"{role}_" for role in runs)))
+        resolved = resolve(kind, {role: spec_of(role) for role in (kind, *runs)}, inventory)
         if resolved.unknown and not options["gathered"]:
             return {"changed": False, "front_ends": facts.unresolved(resolved.unknown)}
         if resolved.problems:
             raise AnsibleActionFail(" ".join(resolved.problems))
-        hostvars = variables["hostvars"]
+        machines = {
+            machine.name: inventory.variables[machine.name].raw
+            for front_end in resolved.front_ends
+            for machine in front_end.machines
+        }
         run = facts.Found(
             token=str(uuid.uuid4()),
             machines=frozenset(variables.get("ansible_play_hosts_all", ())),
             answering=frozenset(variables.get("ansible_play_hosts", ())),
             check_mode=bool(self._task.check_mode),
-            told={name: plain(its) for name, its in _told(hostvars, resolved, options["elsewhere"]).items()},
-            looked={
-                name: bool((raw.get("__front_end_looked") or {}).get("same")) for name, raw in _raw(hostvars, resolved)
-            },
+            told={name: plain(its) for name, its in told(machines, options["elsewhere"]).items()},
+            looked={name: bool((raw.get("__front_end_looked") or {}).get("same")) for name, raw in machines.items()},
             compared=[plain(one) for one in options["compared"]] if options["compared"] is not None else None,
             kept_out=[plain(one) for one in options["kept_out"]],
         )
@@ -85,38 +85,36 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         role = self._task._role
         defaults = role.get_default_vars() if role else {}
         play = {
-            name: self._value(value)
+            name: known(self._templar, value)
             for name, value in variables.items()
             if name.startswith((*prefixes, FOREIGN)) and here.get(name, defaults.get(name)) != value
         }
         return Inventory(variables["groups"], of_machines, play)
-
-    def _value(self, value: t.Any) -> t.Any:
-        return known(self._templar, value)
 
 
 class Variables(t.Mapping[str, t.Any]):
     """The variables of a machine, each templated when it is asked for; what cannot be known is unknown."""
 
     def __init__(self, raw: t.Mapping[str, t.Any], hostvars: t.Any, templar: t.Any) -> None:
-        self._raw = raw
+        #: The variables as they are written.
+        self.raw = raw
         self._hostvars = hostvars
         self._base = templar
         self._templar: t.Any = None
 
     def __getitem__(self, name: str) -> t.Any:
-        value = self._raw[name]
+        value = self.raw[name]
         if isinstance(value, (bool, int, float)) or (isinstance(value, str) and "{" not in value):
             return plain(value)
         if self._templar is None:
-            self._templar = self._base.copy_with_new_env(available_variables={**self._raw, "hostvars": self._hostvars})
+            self._templar = self._base.copy_with_new_env(available_variables={**self.raw, "hostvars": self._hostvars})
         return known(self._templar, value)
 
     def __iter__(self) -> t.Iterator[str]:
-        return iter(self._raw)
+        return iter(self.raw)
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self.raw)
 
 
 def known(templar: t.Any, value: t.Any) -> t.Any:
@@ -149,17 +147,10 @@ def spec_of(role: str) -> Spec:
     return t.cast(Spec, yaml_load(text)["argument_specs"]["main"]["options"])
 
 
-def _raw(hostvars: t.Any, resolved: t.Any) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:
-    """The variables of all machines of all front ends, as they are."""
-    for front_end in resolved.front_ends:
-        for machine in front_end.machines:
-            yield machine.name, hostvars.raw_get(machine.name)
-
-
-def _told(hostvars: t.Any, resolved: t.Any, elsewhere: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    """What machines told of their cluster, in this run or when the limit leaves them out."""
-    found = {
-        name: raw["kubeadm_endpoint_node"] for name, raw in _raw(hostvars, resolved) if "kubeadm_endpoint_node" in raw
-    }
+def told(
+    machines: t.Mapping[str, t.Mapping[str, t.Any]], elsewhere: t.Sequence[t.Mapping[str, t.Any]]
+) -> dict[str, t.Any]:
+    """The answers of machines about their cluster, in this run or when the limit leaves them out."""
+    found = {name: raw["kubeadm_endpoint_node"] for name, raw in machines.items() if "kubeadm_endpoint_node" in raw}
     found.update({one["item"]["name"]: one for one in elsewhere if "role" in one})
     return found

@@ -24,40 +24,15 @@ from example_cloud import World
 TABLES = pathlib.Path(__file__).with_name("options")
 Row = t.Dict[str, t.Any]
 
-LAB = {
-    "name": "lab",
-    "vpc_id": "vpc-it-lab",
-    "cidr": "192.0.2.0/24",
-    "gateway": "192.0.2.253",
-    "vswitches": [{"vswitch_id": "vsw-it-lab", "zone_id": "cn-hangzhou-i", "cidr": "192.0.2.0/24"}],
-}
-PLACE = {"vpc": "lab", "vswitch_id": "vsw-it-lab", "status": "Running"}
-MACHINES = [
-    {**PLACE, "name": "master-1", "instance_id": "i-it-master-1", "private_ip": "192.0.2.11"},
-    {
-        **PLACE,
-        "name": "haproxy-1",
-        "instance_id": "i-it-haproxy-1",
-        "private_ip": "192.0.2.21",
-        "tags": {"role": "proxy", "tier": "web"},
-        "secondary_ips": ["192.0.2.121"],
-        "interfaces": [{"eni_id": "eni-it-second", "private_ip": "192.0.2.221", "secondary_ips": ["192.0.2.222"]}],
-    },
-    {
-        **PLACE,
-        "name": "haproxy-2",
-        "instance_id": "i-it-haproxy-2",
-        "private_ip": "192.0.2.22",
-        "tags": {"tier": "web"},
-        "secondary_ips": ["192.0.2.122"],
-    },
-]
+#: The machines that the tables name are those of the integration targets.
+SURROUNDINGS = pathlib.Path(__file__).parents[1] / "integration/targets/setup_slb_emulator/defaults/main.yml"
+INVENTORY = yaml.safe_load(SURROUNDINGS.read_text(encoding="utf-8"))["setup_slb_emulator_inventory"]
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in TABLES.glob("*.yml")))
 def test_options_do_as_predicted_and_nothing_else(world: World, tmp_path: pathlib.Path, module: str) -> None:
     world.emulator.control("POST", "reset")
-    world.emulator.control("PUT", "inventory", {"vpcs": [LAB], "machines": MACHINES})
+    world.emulator.control("PUT", "inventory", INVENTORY)
     sheet = yaml.safe_load((TABLES / f"{module}.yml").read_text(encoding="utf-8"))
     known = {"files": str(files(tmp_path)), "text_of": lambda name: (tmp_path / name).read_text()}
     for name, options in (step for given in sheet.get("given", ()) for step in given.items()):
@@ -83,7 +58,7 @@ def files(directory: pathlib.Path) -> pathlib.Path:
 
 
 def written(value: t.Any, known: t.Mapping[str, t.Any]) -> t.Any:
-    """What a table says, with the files and the id that its templates name."""
+    """A value of a table, with the files and the id that its templates name."""
     if isinstance(value, dict):
         return {name: written(inner, known) for name, inner in value.items()}
     if isinstance(value, list):

@@ -9,7 +9,7 @@ import pytest
 from lab import CLIENT, MASTERS, PROXIES, Traffic, all_well, control, deployed, failures, kill, on, playbook, until, vip
 
 ALL = (*MASTERS, *PROXIES, CLIENT)
-#: What a run might change on a machine: the names that it knows, the release that HAProxy serves from, and what kubeadm is told.
+#: Everything that a run might change on a machine: the names that it knows, the release that HAProxy serves from, and what kubeadm is told.
 LOOK = (
     "grep -v '^#' /etc/hosts | grep api.example.com; readlink /etc/haproxy/current; stat -c '%n %Y' /etc/hosts"
     " /etc/haproxy/current /etc/kubernetes/kubeadm-config.yaml 2>/dev/null; true"

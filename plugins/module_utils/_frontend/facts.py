@@ -28,15 +28,15 @@ Facts = t.Dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What the run is about, and what it has found so far."""
+    """The machines of the run, and its findings so far."""
 
     token: str
     machines: t.Collection[str]
     answering: t.Collection[str]
     check_mode: bool = False
-    #: What machines told of their cluster, by name.
+    #: The answers of machines about their cluster, by name.
     told: t.Mapping[str, Facts] = dataclasses.field(default_factory=dict)
-    #: Whether a machine is as the last whole run left it, by name.
+    #: True for a machine that is as the last whole run left it, by name.
     looked: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     #: The answers of slb_frontend in check mode, each with its item; none before anybody asked.
     compared: t.Optional[t.Sequence[Facts]] = None
@@ -74,7 +74,7 @@ def refusals(resolved: Resolved, found: Found) -> t.List[str]:
 
 
 def _shut(front_end: FrontEnd, found: Found) -> t.List[str]:
-    """Whom security groups keep out."""
+    """A sentence for each one that security groups keep out."""
     answers = [one for one in found.kept_out if (one.get("item") or [{}])[0].get("name") == front_end.name]
     return [sentence for one in answers for sentence in one.get("problems") or ()]
 
@@ -111,7 +111,7 @@ def of(resolved: Resolved, found: Found) -> Facts:
 
 
 def _for_the_cloud(front_end: FrontEnd, found: Found) -> Facts:
-    """What localhost needs to know of a front end."""
+    """The part of localhost in a front end."""
     return {
         "name": front_end.name,
         "lock_directory": front_end["lock_directory"],
@@ -129,18 +129,18 @@ def _for_the_cloud(front_end: FrontEnd, found: Found) -> Facts:
 
 
 def _whole(front_end: FrontEnd, found: Found) -> Facts:
-    """What is the same for all machines of a front end."""
+    """The values that are the same for all machines of a front end."""
+    address = _address(front_end, found)
     return {
         "run": found.token,
-        "slb": front_end.topology.address_type is not None,
         "run_kubeadm": front_end["run_kubeadm"],
         "joining": _joining(front_end, found),
         "settled": _settled(front_end, found),
         "endpoint": front_end.endpoint_inputs(),
         "proxy_inputs": front_end.proxy(),
         # apart, because a template of Ansible has no none
-        "address": _address(front_end, found) or "",
-        "address_known": _address(front_end, found) is not None,
+        "address": address or "",
+        "address_known": address is not None,
         "masters": [machine.name for machine in front_end.masters],
     }
 
@@ -156,14 +156,14 @@ def _address(front_end: FrontEnd, found: Found) -> t.Optional[str]:
 
 
 def _settled(front_end: FrontEnd, found: Found) -> bool:
-    """Whether the cloud and every machine are as the last whole run left them."""
+    """True where the cloud and every machine are as the last whole run left them."""
     cloud = front_end.topology.address_type is None or found.answer(front_end).get("steps") == []
     machines = all(found.looked.get(machine.name) for machine in front_end.machines)
     return bool(front_end["trust_last_run"] and found.compared is not None and cloud and machines)
 
 
 def _joining(front_end: FrontEnd, found: Found) -> bool:
-    """Whether a node that the run is about is no member of the cluster yet."""
+    """True where a node that the run is about is no member of the cluster yet."""
     roles = found.run(front_end).roles
     return any(
         roles.get(machine.name, "") not in MEMBERS for machine in front_end.nodes if machine.name in found.answering

@@ -13,6 +13,7 @@ import typing as t
 from .topologies import LOAD_BALANCERS, LOOPBACK, NODES, TOPOLOGIES, Topology
 
 PREFIX = "kube_apiserver_"
+RUNS = ("kubeadm_endpoint", "haproxy", "nginx")
 ROLES = ("masters", "load_balancers", "workers", "clients")
 GROUPS = {
     "masters": f"{PREFIX}masters_group",
@@ -135,10 +136,10 @@ class FrontEnd:
     def endpoint(self) -> str:
         return f"{self['endpoint_name']}:{self['endpoint_port']}"
 
-    # What can't work
+    # Rules
 
     def problems(self) -> t.List[str]:
-        """What can't work, a sentence each, before anything is changed."""
+        """The reasons why it can't work, a sentence each, before anything is changed."""
         return [says for wrong, says in self._rules() if wrong]
 
     def _rules(self) -> t.Iterator[t.Tuple[t.Any, str]]:
@@ -310,22 +311,22 @@ class FrontEnd:
         """The roles that are run on a machine."""
         return ["kubeadm_endpoint"] + ([self.program] if any(machine.name == name for machine in self.proxies) else [])
 
-    def is_node(self, name: str) -> bool:
-        return any(machine.name == name for machine in self.nodes)
-
     def part(self, name: str) -> t.Dict[str, t.Any]:
-        """What one machine is to the front end."""
-        node, tier = self.is_node(name), any(machine.name == name for machine in self.tier)
-        local = node and self.topology.name_leads_to == LOOPBACK
+        """The part that one machine has in the front end."""
+
+        def among(machines: t.Sequence[Machine]) -> bool:
+            return any(machine.name == name for machine in machines)
+
+        node = among(self.nodes)
         return {
             "front_end": self.name,
             "own_address": next((machine.address for machine in self.machines if machine.name == name), ""),
-            "master": any(machine.name == name for machine in self.masters),
+            "master": among(self.masters),
             "node": node,
-            "proxy": any(machine.name == name for machine in self.proxies),
+            "proxy": among(self.proxies),
             # a backend of the SLB never reaches it, and the tier has nothing to ask for
-            "asks": not tier,
-            "local_address": "127.0.0.1" if local else "",
+            "asks": not among(self.tier),
+            "local_address": "127.0.0.1" if node and self.topology.name_leads_to == LOOPBACK else "",
         }
 
     def report(self) -> t.Dict[str, t.Any]:
@@ -383,5 +384,5 @@ def _is_address(text: str) -> bool:
 
 
 def _ends_like(address: str, port: int) -> bool:
-    """Whether an IPv6 address that is not written out ends like a port, which somebody may have meant."""
+    """True for an IPv6 address that is not written out and ends like a port, which somebody may have meant."""
     return _is_address(address) and 1 < address.count(":") < 7 and address.rpartition(":")[2] == str(port)

@@ -23,10 +23,12 @@ PUBLISHED = ("kubeadm_endpoint_node", "kubeadm_endpoint_preflight")
 
 
 class Kind(t.Protocol):
-    """What is to be told of a kind of front end; a module each."""
+    """A kind of front end; a module each."""
 
     #: The prefix of its variables.
     PREFIX: str
+    #: The roles that it runs on machines, whose variables are read, too.
+    RUNS: t.Tuple[str, ...]
 
     def machines_of(self, values: t.Mapping[str, t.Any], groups: t.Mapping[str, t.Sequence[str]]) -> t.List[str]:
         """Every machine of the front end, each once."""
@@ -43,10 +45,10 @@ KINDS: t.Dict[str, Kind] = {"kube_apiserver": t.cast(Kind, kube_apiserver)}
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """What the inventory says. variables have localhost, too, and may be lazy: only names that somebody asks for are looked at."""
+    """An inventory. variables have localhost, too, and may be lazy: only names that somebody asks for are looked at."""
 
     groups: t.Mapping[str, t.Sequence[str]]
-    variables: t.Mapping[str, t.Mapping[str, t.Any]]
+    variables: t.Mapping[str, t.Any]
     #: Variables of the play and of the command line, which win over those of every machine.
     play: t.Mapping[str, t.Any]
 

@@ -9,24 +9,24 @@ import dataclasses
 import typing as t
 
 from .._kubeadm.cause import hairpin_later, hairpin_rule
+from .._kubeadm.state import CONTROL_PLANE, WORKER
 from .kube_apiserver import FrontEnd
 
-MEMBERS = ("control_plane", "worker")
-CONTROL_PLANE = "control_plane"
+MEMBERS = (CONTROL_PLANE, WORKER)
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run is about, and what it found."""
+    """The machines of a run, and its findings."""
 
     #: The machines that the limit leaves in, and those of them that answered.
     machines: t.Collection[str]
     answering: t.Collection[str]
-    #: Whether localhost is in the limit, so that the cloud may be written.
+    #: True where localhost is in the limit, so that the cloud may be written.
     controller: bool
     #: The role of each machine in its cluster, where somebody looked: control_plane, worker, fresh, interrupted or foreign.
     roles: t.Mapping[str, str]
-    #: Whether the cloud is another one than the document wants; none where nobody asked it.
+    #: True where the cloud is another one than the document wants; none where nobody asked it.
     cloud_differs: t.Optional[bool] = None
 
 
@@ -96,7 +96,7 @@ def _hairpin(front_end: FrontEnd, run: Run) -> str:
 
 
 def notes(front_end: FrontEnd, run: Run) -> t.List[str]:
-    """What the run has to say before it begins, a line each."""
+    """The lines that the run says before it begins."""
     found = []
     lost = silent(front_end, run)
     if lost:

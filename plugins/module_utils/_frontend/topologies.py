@@ -14,7 +14,7 @@ CLOUD, LOOPBACK, ELSEWHERE = "cloud", "loopback", "elsewhere"
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """What is true of a way to the apiservers."""
+    """The facts of a way to the apiservers."""
 
     #: The address of the load balancer on the cloud: intranet, internet, or none where there is no load balancer of ours.
     address_type: t.Optional[str]
@@ -26,9 +26,9 @@ class Topology:
     programs: t.Tuple[str, ...]
     #: The place that the endpoint's name leads nodes to: the load balancer's address, their own loopback, or where somebody else says.
     name_leads_to: str
-    #: Whether masters are clients of the very load balancer whose backends they are, which a layer-4 load balancer of a VPC does not answer.
+    #: True where masters are clients of the very load balancer whose backends they are, which a layer-4 load balancer of a VPC does not answer.
     hairpin: bool = False
-    #: Whether anybody on the internet reaches it, so that it needs a list of those who may.
+    #: True where anybody on the internet reaches it, so that it needs a list of those who may.
     open_to_the_internet: bool = False
 
 

@@ -121,7 +121,7 @@ def first(masters: t.Sequence[Master]) -> t.Optional[str]:
 
 
 def step(master: Master, masters: t.Sequence[Master]) -> str:
-    """What has to be done with a master now; nothing with one that nobody asked."""
+    """The next step of a master; nothing for one that nobody asked."""
     if master.role in (CONTROL_PLANE, UNKNOWN):
         return DONE
     if first(masters) == master.name:

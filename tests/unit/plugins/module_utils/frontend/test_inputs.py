@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users write, wherever they write it: typed, or refused in a sentence under their own name."""
+"""Values that users write, wherever they write them: typed, or refused in a sentence under their own name."""
 
 from __future__ import annotations
 
